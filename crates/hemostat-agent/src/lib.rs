@@ -1,0 +1,13 @@
+//! What every agent of HemoStat is made of: the ports to the outside, the run loop, telemetry.
+//!
+//! Ports are object-safe traits. Each has a memory implementation in [`memory`] that is good for tests and
+//! simulation, and one contract test suite in [`contract`] that runs on every implementation.
+
+pub mod containers;
+#[cfg(feature = "testing")]
+pub mod contract;
+pub mod diagnostician;
+pub mod log;
+#[cfg(feature = "testing")]
+pub mod memory;
+pub mod notifier;

@@ -1,0 +1,429 @@
+//! The port to the event log.
+//!
+//! The log is divided into partitions; everything about one host is in one partition. A partition has one
+//! stream per event type (plans: one per host), one gap-free sequence over all of them, and the states, cursors
+//! and timers of the roles. An implementation promises:
+//!
+//! - Append and [`EventLog::commit`] are atomic: numbers, events, state, timers and acknowledgement appear
+//!   together or not at all (L-1, L-2).
+//! - A commit under an entry succeeds only while that entry is pending for the committing consumer
+//!   ([`CommitAnswer::Fenced`] otherwise) and the state has the expected version ([`CommitAnswer::Conflict`]).
+//! - A commit whose key was committed within the last 24 h appends nothing and changes no state; it only
+//!   acknowledges ([`CommitAnswer::Duplicate`]).
+//! - A vanished group or stream is a normal state: it is made anew from the durable cursor, never from the end
+//!   (which would lose the backlog) and not blindly from the start (which would repeat everything).
+//! - Entries that cannot be decoded are handed out as they stand ([`Entry::event`] is an error), never dropped.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hemostat_core::role::Timer;
+use hemostat_event::codec::DecodeError;
+use hemostat_event::{DeadLetter, Event, EventId, EventType, HostName, Role, Subject, Timestamp};
+
+/// An error of a lower layer, kept as the source.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A failed request to the log.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// Nothing was done; the caller may try again once the log is back.
+    #[error("the event log is unavailable")]
+    Unavailable(#[source] BoxError),
+    /// The connection broke after the request left: it may or may not have been done. Commits may be repeated
+    /// (their key makes the repetition harmless).
+    #[error("a request to the event log has an unknown outcome")]
+    Indefinite(#[source] BoxError),
+    /// The log refuses, and will refuse again until a person changes something.
+    #[error("the event log refuses: {reason}")]
+    Refused {
+        /// What to change.
+        reason: String,
+        /// What it answered.
+        #[source]
+        source: Option<BoxError>,
+    },
+}
+
+/// A part of the log that is ordered in itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Partition(pub u16);
+
+/// A stream within a partition.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StreamName {
+    /// All events of a type.
+    Type(EventType),
+    /// The plans for one host: only a responder that reaches that engine may take them.
+    Plans(HostName),
+}
+
+impl StreamName {
+    /// The stream that `event` belongs to.
+    #[must_use]
+    pub fn of(event: &Event) -> Self {
+        match event.event_type() {
+            EventType::RemediationNeeded => Self::Plans(event.envelope.host.clone()),
+            kind => Self::Type(kind),
+        }
+    }
+
+    /// The type of the events in it.
+    #[must_use]
+    pub fn event_type(&self) -> EventType {
+        match self {
+            Self::Type(kind) => *kind,
+            Self::Plans(_) => EventType::RemediationNeeded,
+        }
+    }
+}
+
+impl fmt::Display for StreamName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Type(kind) => write!(f, "{kind}"),
+            Self::Plans(host) => write!(f, "{}:{host}", EventType::RemediationNeeded),
+        }
+    }
+}
+
+/// Position of an entry within its stream: log time in milliseconds and a counter, written `ms-n`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct EntryId {
+    /// Milliseconds of log time at the append.
+    pub ms: u64,
+    /// Counter within the millisecond.
+    pub n: u64,
+}
+
+impl EntryId {
+    /// Before every entry.
+    pub const ZERO: Self = Self { ms: 0, n: 0 };
+    /// After every entry.
+    pub const MAX: Self = Self { ms: u64::MAX, n: u64::MAX };
+
+    /// Log time of the append.
+    #[must_use]
+    pub fn time(self) -> Timestamp {
+        Timestamp::from_millis(self.ms)
+    }
+
+    /// The position just before this one.
+    #[must_use]
+    pub fn before(self) -> Self {
+        match (self.ms, self.n) {
+            (0, 0) => self,
+            (ms, 0) => Self { ms: ms - 1, n: u64::MAX },
+            (ms, n) => Self { ms, n: n - 1 },
+        }
+    }
+}
+
+impl fmt::Display for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.ms, self.n)
+    }
+}
+
+/// A text that is not `ms-n`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not an entry id (milliseconds-counter)")]
+pub struct EntryIdError(String);
+
+impl FromStr for EntryId {
+    type Err = EntryIdError;
+
+    fn from_str(text: &str) -> Result<Self, EntryIdError> {
+        let parse = || {
+            let (ms, n) = text.split_once('-')?;
+            Some(Self { ms: ms.parse().ok()?, n: n.parse().ok()? })
+        };
+        parse().ok_or_else(|| EntryIdError(text.to_owned()))
+    }
+}
+
+/// Where an entry stands.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EntryRef {
+    /// The partition.
+    pub partition: Partition,
+    /// The stream within it.
+    pub stream: StreamName,
+    /// The position within the stream.
+    pub id: EntryId,
+}
+
+/// An entry as the log hands it out.
+#[derive(Debug)]
+pub struct Entry {
+    /// Where it stands.
+    pub at: EntryRef,
+    /// Its number in the partition's sequence; `None` where the entry has none (it was not written by us).
+    pub seq: Option<u64>,
+    /// The event, or why there is none.
+    pub event: Result<Event, EntryError>,
+    /// How often it has been delivered to the group, this time included; 0 outside a group.
+    pub attempts: u32,
+    /// The fields as they stand; binary values in hexadecimal. Filled only where there is no event.
+    pub raw: BTreeMap<String, String>,
+}
+
+/// Why an entry has no event.
+#[derive(Debug, thiserror::Error)]
+pub enum EntryError {
+    /// The entry lacks the field that holds the event.
+    #[error("the entry has no field `event`")]
+    NoEvent,
+    /// The field does not hold an event of this version.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+}
+
+/// A replica's membership in its role's group.
+#[derive(Debug, Clone)]
+pub struct Membership {
+    /// The role, which is also the name of the group.
+    pub role: Role,
+    /// The replica's name, unique among those that run.
+    pub consumer: String,
+    /// The streams the role reads, in every partition.
+    pub streams: Vec<StreamName>,
+    /// Most entries handed out by one read.
+    pub batch: usize,
+    /// Longest wait for a new entry; at most two seconds.
+    pub block: Duration,
+    /// Entries of other consumers that have been idle for this long are taken over.
+    pub claim_after: Duration,
+}
+
+/// One read position of a group member. Every reader has its own connection.
+#[async_trait]
+pub trait GroupReader: Send {
+    /// Waits up to `block` for entries: first those this consumer left unfinished, then those other consumers
+    /// left idle, then new ones. Each entry is handed out once; entries that are still being worked on by this
+    /// reader's owner are not handed out again before [`Membership::claim_after`].
+    ///
+    /// Not cancel-safe: a read that is dropped half-way may have taken entries. They come back after
+    /// `claim_after`.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] while the log is away; the next call reconnects.
+    async fn read(&mut self) -> Result<Vec<Entry>, LogError>;
+
+    /// Says that this consumer still works on `entries`, so that nobody takes them over.
+    ///
+    /// # Errors
+    /// As for [`GroupReader::read`].
+    async fn renew(&mut self, entries: &[EntryRef]) -> Result<(), LogError>;
+}
+
+/// A state with its version: the number of events folded into it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Versioned {
+    /// Events folded into it; 0 where there is no state yet.
+    pub version: u64,
+    /// The stored form; empty where there is no state yet.
+    pub bytes: Vec<u8>,
+}
+
+/// What a commit answers to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommitInput {
+    /// An entry of one of the role's streams.
+    Entry {
+        /// Where it stands.
+        at: EntryRef,
+        /// The consumer for which it must be pending.
+        consumer: String,
+        /// Whether this is the last commit for it.
+        acknowledge: bool,
+    },
+    /// A due timer, taken by [`EventLog::take_due`]; removed by the last commit for it.
+    Timer {
+        /// The timer.
+        timer: Timer,
+        /// The consumer that took it.
+        consumer: String,
+        /// Whether this is the last commit for it.
+        acknowledge: bool,
+    },
+    /// An observation of the world, made under a lease.
+    Lease {
+        /// The lease.
+        lease: Lease,
+    },
+}
+
+/// One atomic step of a role on one container.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Commit {
+    /// The role whose state changes.
+    pub role: Role,
+    /// The container.
+    pub subject: Subject,
+    /// What it answers to.
+    pub input: CommitInput,
+    /// Identity of the step: a second commit with the same key changes nothing.
+    pub key: EventId,
+    /// The state the step was decided on and the one that follows; `None` where the step emits nothing.
+    pub state: Option<StateChange>,
+    /// Events to append, in this order.
+    pub emit: Vec<Event>,
+    /// Deadlines to set.
+    pub timers: Vec<Timer>,
+}
+
+/// A change of a role's state of one container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateChange {
+    /// The version that was decided on.
+    pub expected: u64,
+    /// What follows it.
+    pub next: Versioned,
+}
+
+/// What became of a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommitAnswer {
+    /// Everything was written; the sequence numbers of the emitted events.
+    Committed(Vec<u64>),
+    /// It was written before; only the acknowledgement was repeated.
+    Duplicate,
+    /// The entry, timer or lease is no longer this consumer's; nothing was written. Leave it alone.
+    Fenced,
+    /// The state has another version; nothing was written. Load it and decide again.
+    Conflict,
+}
+
+/// An exclusive right that ends by itself, for example to watch one engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// What it is for: `engine:<host>`.
+    pub name: String,
+    /// The host whose partition keeps it.
+    pub host: HostName,
+    /// Grows with every new owner; a commit under an older epoch is fenced.
+    pub epoch: u64,
+}
+
+/// A running replica, as it announces itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentPresence {
+    /// The role.
+    pub role: Role,
+    /// The replica's name.
+    pub instance: String,
+    /// The host it runs on.
+    pub host: HostName,
+    /// Its version.
+    pub version: String,
+    /// When it started.
+    pub started_at: Timestamp,
+}
+
+/// How far a group has come in a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupStatus {
+    /// The partition.
+    pub partition: Partition,
+    /// The stream.
+    pub stream: StreamName,
+    /// The group.
+    pub role: Role,
+    /// Entries delivered and not acknowledged.
+    pub pending: u64,
+    /// Log time of the oldest pending entry.
+    pub oldest_pending: Option<Timestamp>,
+    /// Log time of the oldest entry that was never delivered.
+    pub oldest_unread: Option<Timestamp>,
+    /// Entries never delivered, counted; `None` where the count stopped at its limit.
+    pub unread: Option<u64>,
+}
+
+/// The event log. Every method may be called from many tasks at once.
+#[async_trait]
+pub trait EventLog: Send + Sync {
+    /// The log's clock.
+    async fn now(&self) -> Result<Timestamp, LogError>;
+
+    /// The partitions of this log.
+    fn partitions(&self) -> Vec<Partition>;
+
+    /// The partition that holds everything about `host`.
+    fn partition_of(&self, host: &HostName) -> Partition;
+
+    /// Appends events that answer to nothing in the log and change no state: samples, orders of a person,
+    /// imports. All events of one call are about hosts of one partition. An event whose id was appended within
+    /// the last 24 h is not appended twice (samples excepted). Returns the sequence numbers of those appended.
+    async fn append(&self, events: &[Event]) -> Result<Vec<u64>, LogError>;
+
+    /// Loads a role's states; the answer has the order of `subjects`.
+    async fn load(&self, role: Role, subjects: &[Subject]) -> Result<Vec<Versioned>, LogError>;
+
+    /// Every subject for which `role` keeps a state, with that state, on `host`.
+    async fn load_host(&self, role: Role, host: &HostName) -> Result<Vec<(Subject, Versioned)>, LogError>;
+
+    /// Makes commits, each of them atomic; those of one partition travel together. The answers have the order
+    /// of `commits`. After an error some may have been made: repeat them all.
+    async fn commit(&self, commits: &[Commit]) -> Result<Vec<CommitAnswer>, LogError>;
+
+    /// Joins a group, making group and streams where they are missing.
+    async fn join(&self, membership: Membership) -> Result<Box<dyn GroupReader>, LogError>;
+
+    /// Takes timers of `role` that are due by the log's clock, for `lease` long; a timer that is not dealt with
+    /// by then can be taken again, by anybody.
+    async fn take_due(
+        &self,
+        role: Role,
+        consumer: &str,
+        lease: Duration,
+        max: usize,
+    ) -> Result<Vec<Timer>, LogError>;
+
+    /// Moves an entry to the dead letters: appends the `dead_letter` event, keeps the original, acknowledges.
+    /// Fenced like a commit. `host` is where the letter is filed.
+    async fn bury(
+        &self,
+        at: &EntryRef,
+        consumer: &str,
+        host: &HostName,
+        source: &hemostat_event::Source,
+        letter: DeadLetter,
+    ) -> Result<CommitAnswer, LogError>;
+
+    /// Takes or renews a lease for `owner`; `None` while somebody else has it.
+    async fn lease(
+        &self,
+        name: &str,
+        host: &HostName,
+        owner: &str,
+        ttl: Duration,
+    ) -> Result<Option<Lease>, LogError>;
+
+    /// Gives a lease back, so that the next owner need not wait for its end.
+    async fn release(&self, lease: &Lease, owner: &str) -> Result<(), LogError>;
+
+    /// Announces a replica for `ttl`.
+    async fn announce(&self, presence: &AgentPresence, ttl: Duration) -> Result<(), LogError>;
+
+    /// The replicas that are alive.
+    async fn agents(&self) -> Result<Vec<AgentPresence>, LogError>;
+
+    /// The streams that exist in a partition.
+    async fn streams(&self, partition: Partition) -> Result<Vec<StreamName>, LogError>;
+
+    /// Reads entries after `after`, oldest first, at most `max`; outside any group.
+    async fn range(
+        &self,
+        partition: Partition,
+        stream: &StreamName,
+        after: EntryId,
+        max: usize,
+    ) -> Result<Vec<Entry>, LogError>;
+
+    /// How far every group has come.
+    async fn groups(&self) -> Result<Vec<GroupStatus>, LogError>;
+}

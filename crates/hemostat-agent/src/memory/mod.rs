@@ -1,0 +1,4 @@
+//! The ports in memory: for tests and seeded simulation.
+
+pub mod containers;
+pub mod log;

@@ -1,0 +1,157 @@
+//! What a container engine tells, freed from any engine's own words.
+
+use std::collections::BTreeMap;
+
+use hemostat_event::{ContainerId, Health, RunState, Timestamp};
+
+/// What the engine says of itself and its host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineInfo {
+    /// The engine's name and version: `docker 20.10.24`.
+    pub version: String,
+    /// The API version that was agreed on.
+    pub api_version: String,
+    /// The host's own name.
+    pub host: String,
+    /// Processors.
+    pub cpus: u64,
+    /// Memory in bytes.
+    pub memory_bytes: u64,
+    /// 1 or 2.
+    pub cgroup_version: u8,
+}
+
+/// What the engine knows of a container, apart from its counters.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Inspection {
+    /// The full id; `None` only in tests that do not care.
+    pub id: Option<ContainerId>,
+    /// The name, without the leading slash.
+    pub name: String,
+    /// The image as it was asked for.
+    pub image: String,
+    /// All labels.
+    pub labels: BTreeMap<String, String>,
+    /// What it is doing.
+    pub state: RunState,
+    /// The last health answer.
+    pub health: Health,
+    /// Health checks failed in a row.
+    pub health_failing_streak: u64,
+    /// What the last health check printed.
+    pub health_output: Option<String>,
+    /// Exit code of the last run, where it has ended.
+    pub exit_code: Option<i64>,
+    /// Whether the kernel ended the last run for memory.
+    pub oom_killed: bool,
+    /// The engine's own error text of the last start.
+    pub error: Option<String>,
+    /// Start of the present or last run.
+    pub started_at: Option<Timestamp>,
+    /// End of the last run.
+    pub finished_at: Option<Timestamp>,
+    /// Restarts by the engine's restart policy.
+    pub restart_count: u64,
+    /// The engine's restart policy.
+    pub restart_policy: RestartPolicy,
+    /// CPU quota in processors, where there is one.
+    pub cpu_limit_cores: Option<f64>,
+    /// Memory limit in bytes, where there is one.
+    pub memory_limit_bytes: Option<u64>,
+    /// PID limit, where there is one.
+    pub pids_limit: Option<u64>,
+}
+
+/// When the engine starts a container again by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RestartPolicy {
+    /// Never.
+    #[default]
+    No,
+    /// After a non-zero exit, at most so often; 0 is without limit.
+    OnFailure {
+        /// Most restarts in a row.
+        max: u64,
+    },
+    /// Always, whatever the exit code.
+    Always,
+    /// Always, unless a person stopped it.
+    UnlessStopped,
+}
+
+/// Counters of a running container at one moment. A figure the engine did not give is absent.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Counters {
+    /// When they were read, by the engine's clock.
+    pub read_at: Timestamp,
+    /// CPU time used since the start of the container, in nanoseconds.
+    pub cpu_usage_ns: Option<u64>,
+    /// Processors that are online for it.
+    pub cpus_online: Option<u64>,
+    /// Scheduler periods so far.
+    pub cpu_periods: Option<u64>,
+    /// Of these, periods in which the quota ran out.
+    pub cpu_throttled_periods: Option<u64>,
+    /// Working set in bytes: usage without inactive page cache.
+    pub memory_bytes: Option<u64>,
+    /// Memory limit in bytes as the control group has it; the host's memory where there is no limit.
+    pub memory_limit_bytes: Option<u64>,
+    /// Bytes received on all networks.
+    pub network_rx_bytes: Option<u64>,
+    /// Bytes sent on all networks.
+    pub network_tx_bytes: Option<u64>,
+    /// Bytes read from block devices.
+    pub block_read_bytes: Option<u64>,
+    /// Bytes written to block devices.
+    pub block_write_bytes: Option<u64>,
+    /// Processes and threads.
+    pub pids: Option<u64>,
+}
+
+/// Something that happened to a container.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EngineEvent {
+    /// Which container.
+    pub id: ContainerId,
+    /// When, by the engine's clock.
+    pub at: Timestamp,
+    /// What.
+    pub kind: EngineEventKind,
+    /// The name the engine gives in the event, without the leading slash.
+    pub name: Option<String>,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EngineEventKind {
+    /// Made.
+    Create,
+    /// Started.
+    Start,
+    /// Its first process ended.
+    Die {
+        /// Exit code; 128 + signal when it was killed.
+        exit_code: i64,
+    },
+    /// Somebody asked the engine to send it a signal.
+    Kill {
+        /// The signal's number.
+        signal: i64,
+    },
+    /// Somebody asked the engine to stop it, and it ended.
+    Stop,
+    /// Somebody asked the engine to restart it, and it runs again.
+    Restart,
+    /// The kernel killed one of its processes for memory.
+    Oom,
+    /// Its health check changed its mind.
+    Health(Health),
+    /// Frozen.
+    Pause,
+    /// Thawed.
+    Unpause,
+    /// Renamed.
+    Rename,
+    /// Taken away.
+    Destroy,
+}

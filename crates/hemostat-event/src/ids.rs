@@ -1,0 +1,330 @@
+//! Names and identities: validated once, then trusted.
+
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::Timestamp;
+
+/// A text that is not the identity it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    /// Container ids are 12 to 64 lower-case hexadecimal digits.
+    #[error("`{0}` is not a container id (12 to 64 hexadecimal digits)")]
+    Container(String),
+    /// Host names become part of keys and subjects.
+    #[error("`{0}` is not a host name (1 to 253 letters, digits, `.`, `-`, `_`)")]
+    Host(String),
+    /// A subject is `host/container`.
+    #[error("`{0}` is not a subject (host/container)")]
+    Subject(String),
+    /// The agents have fixed names.
+    #[error("`{0}` is not a role")]
+    Role(String),
+}
+
+/// UUID namespace of everything HemoStat derives: UUIDv5(DNS, "hemostat.events"), fixed for ever because
+/// stored ids depend on it.
+const NAMESPACE: Uuid = Uuid::from_u128(0x0c7b_b674_e234_5a4e_9170_43ff_089f_da0e);
+
+/// Identity of one event.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EventId(Uuid);
+
+impl EventId {
+    /// The id of the `index`-th event that `role` emits because of `cause`: `UUIDv5` of the three.
+    ///
+    /// `step` separates the several commits a role makes for one input (intent, outcome, verification).
+    #[must_use]
+    pub fn derive(cause: Self, role: Role, step: &str, index: usize) -> Self {
+        Self::named(&[
+            cause.0.as_bytes(),
+            role.as_str().as_bytes(),
+            step.as_bytes(),
+            &(index as u64).to_be_bytes(),
+        ])
+    }
+
+    /// The id of the `index`-th event observed of `subject` at `at`: an event without a cause in the log.
+    #[must_use]
+    pub fn observed(subject: &Subject, role: Role, at: Timestamp, index: usize) -> Self {
+        Self::named(&[
+            subject.as_str().as_bytes(),
+            role.as_str().as_bytes(),
+            &at.micros().to_be_bytes(),
+            &(index as u64).to_be_bytes(),
+        ])
+    }
+
+    /// The sixteen bytes of the id.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+
+    /// The first eight hexadecimal digits, as shown in tables.
+    #[must_use]
+    pub fn short(&self) -> String {
+        self.to_string()[..8].to_owned()
+    }
+
+    fn named(parts: &[&[u8]]) -> Self {
+        let mut name = Vec::with_capacity(128);
+        for part in parts {
+            // A length before each part keeps ("ab", "c") and ("a", "bc") apart.
+            name.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            name.extend_from_slice(part);
+        }
+        Self(Uuid::new_v5(&NAMESPACE, &name))
+    }
+}
+
+impl From<Uuid> for EventId {
+    fn from(uuid: Uuid) -> Self {
+        Self(uuid)
+    }
+}
+
+/// Identity of one incident: everything from the first anomaly of a container to its recovery.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct IncidentId(Uuid);
+
+impl IncidentId {
+    /// The incident that opens on `subject` at `at`.
+    #[must_use]
+    pub fn opened(subject: &Subject, at: Timestamp) -> Self {
+        let EventId(uuid) =
+            EventId::named(&[b"incident", subject.as_str().as_bytes(), &at.micros().to_be_bytes()]);
+        Self(uuid)
+    }
+
+    /// The first eight hexadecimal digits, as shown in tables.
+    #[must_use]
+    pub fn short(&self) -> String {
+        self.to_string()[..8].to_owned()
+    }
+}
+
+macro_rules! uuid_text {
+    ($name:ident, $what:literal) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Uuid::from_str(text).map(Self)
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "format": "uuid", "description": $what })
+            }
+        }
+    };
+}
+
+uuid_text!(EventId, "UUID of an event; version 5 where the event is derived.");
+uuid_text!(IncidentId, "UUID of an incident.");
+
+/// The engine's identity of a container: 12 to 64 hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+pub struct ContainerId(String);
+
+impl ContainerId {
+    /// Validates and keeps `id`.
+    ///
+    /// # Errors
+    /// [`IdError::Container`] when `id` is not 12 to 64 lower-case hexadecimal digits.
+    pub fn new(id: impl Into<String>) -> Result<Self, IdError> {
+        let id = id.into();
+        let hex = id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if hex && (12..=64).contains(&id.len()) { Ok(Self(id)) } else { Err(IdError::Container(id)) }
+    }
+
+    /// The whole id.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The first twelve digits, as the engine's own tables show it.
+    #[must_use]
+    pub fn short(&self) -> &str {
+        &self.0[..12]
+    }
+}
+
+/// The host of a container engine, as it appears in keys and subjects.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+pub struct HostName(String);
+
+impl HostName {
+    /// Validates and keeps `name`.
+    ///
+    /// # Errors
+    /// [`IdError::Host`] when `name` is empty, too long or has a character that keys cannot carry.
+    pub fn new(name: impl Into<String>) -> Result<Self, IdError> {
+        let name = name.into();
+        let plain =
+            name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'));
+        if plain && (1..=253).contains(&name.len()) { Ok(Self(name)) } else { Err(IdError::Host(name)) }
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What an event is about: `host/container`. The container's name, not its id: names are unique on a host and
+/// survive a re-creation, so state and budgets do too.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+pub struct Subject(String);
+
+impl Subject {
+    /// The subject for the container `name` on `host`; a leading `/`, as the engine writes it, is dropped.
+    ///
+    /// # Errors
+    /// [`IdError::Subject`] when `name` is empty, has white space or control characters, or is longer than 255.
+    pub fn new(host: &HostName, name: &str) -> Result<Self, IdError> {
+        format!("{}/{}", host.as_str(), name.trim_start_matches('/')).parse()
+    }
+
+    /// The whole subject.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The host part.
+    #[must_use]
+    pub fn host(&self) -> HostName {
+        HostName(self.split().0.to_owned())
+    }
+
+    /// The container's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.split().1
+    }
+
+    fn split(&self) -> (&str, &str) {
+        self.0.split_once('/').expect("the constructor demands a slash")
+    }
+}
+
+impl FromStr for Subject {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let refuse = || IdError::Subject(text.to_owned());
+        let (host, name) = text.split_once('/').ok_or_else(refuse)?;
+        HostName::new(host).map_err(|_invalid| refuse())?;
+        let printable = name.chars().all(|c| !c.is_control() && !c.is_whitespace());
+        if printable && (1..=255).contains(&name.len()) { Ok(Self(text.to_owned())) } else { Err(refuse()) }
+    }
+}
+
+macro_rules! text_id {
+    ($name:ident, $parse:expr) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = IdError;
+
+            fn try_from(text: String) -> Result<Self, IdError> {
+                $parse(text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+    };
+}
+
+text_id!(ContainerId, ContainerId::new);
+text_id!(HostName, HostName::new);
+text_id!(Subject, |text: String| text.parse());
+
+/// A part of HemoStat that writes events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Watches containers.
+    Monitor,
+    /// Finds the root cause.
+    Analyzer,
+    /// Repairs.
+    Responder,
+    /// Tells people.
+    Alert,
+    /// A person at the command line or the dashboard.
+    Operator,
+}
+
+impl Role {
+    /// The roles that keep a state in the log.
+    pub const AGENTS: [Self; 4] = [Self::Monitor, Self::Analyzer, Self::Responder, Self::Alert];
+
+    /// The word used in keys, groups and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Monitor => "monitor",
+            Self::Analyzer => "analyzer",
+            Self::Responder => "responder",
+            Self::Alert => "alert",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Role {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        Self::AGENTS
+            .into_iter()
+            .chain([Self::Operator])
+            .find(|role| role.as_str() == text)
+            .ok_or_else(|| IdError::Role(text.to_owned()))
+    }
+}

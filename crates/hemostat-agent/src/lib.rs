@@ -3,6 +3,7 @@
 //! Ports are object-safe traits. Each has a memory implementation in [`memory`] that is good for tests and
 //! simulation, and one contract test suite in [`contract`] that runs on every implementation.
 
+pub mod clock;
 pub mod containers;
 #[cfg(feature = "testing")]
 pub mod contract;
@@ -10,4 +11,12 @@ pub mod diagnostician;
 pub mod log;
 #[cfg(feature = "testing")]
 pub mod memory;
+#[cfg(any())]
+pub mod monitor;
 pub mod notifier;
+#[cfg(any())]
+pub mod perform;
+#[cfg(any())]
+pub mod run;
+pub mod tail;
+pub mod telemetry;

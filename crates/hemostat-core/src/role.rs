@@ -99,6 +99,17 @@ pub struct Emit {
     pub incident: Option<IncidentId>,
 }
 
+impl Emit {
+    /// What makes this event one of its kind among all that a role emits for one cause; goes into its id.
+    #[must_use]
+    pub fn step(&self) -> String {
+        match &self.data {
+            Data::Notification(notification) => format!("notification/{}", notification.channel.as_str()),
+            data => data.event_type().to_string(),
+        }
+    }
+}
+
 impl<E> Decision<E> {
     /// Nothing to say and nothing to do.
     #[must_use]
@@ -143,12 +154,12 @@ pub trait Decide {
     /// What it asks of the world.
     type Effect: Send;
     /// What the world answers.
-    type Outcome: Send;
+    type Outcome: Clone + Send;
 
     /// Decides. Holds every rule and changes nothing.
     ///
-    /// `now` is the recorded time of the input: the log time of the entry, the due time of the timer, or the
-    /// log time at which the outcome came in.
+    /// `now` is the log time of the decision. It is recorded as the `time` of every event the decision emits, so
+    /// a replay decides at the same time again.
     fn decide(
         &self,
         subject: &Subject,

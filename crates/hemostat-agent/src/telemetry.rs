@@ -1,0 +1,378 @@
+//! What operators see of an agent: one method per observable fact, which writes the log line and the metric.
+//!
+//! Metric names live in [`names`] and nowhere else.
+
+use std::time::Duration;
+
+use hemostat_event::{ActionKind, Channel, ContainerId, Data, DeadLetter, Event, Outcome, Role, Subject};
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
+use tracing::{debug, error, info, warn};
+
+use crate::containers::EngineError;
+use crate::log::LogError;
+
+/// Names of all metrics, with what they count.
+pub mod names {
+    /// 1, labelled with the version.
+    pub const BUILD_INFO: &str = "hemostat_build_info";
+    /// Events appended, by role and type.
+    pub const EVENTS: &str = "hemostat_events_emitted_total";
+    /// Samples appended.
+    pub const SAMPLES: &str = "hemostat_samples_total";
+    /// Samples that were not appended because the log was away or behind.
+    pub const SAMPLES_SHED: &str = "hemostat_samples_shed_total";
+    /// Inputs dealt with to the end, by role.
+    pub const INPUTS: &str = "hemostat_inputs_handled_total";
+    /// Time from the first decision on an input to its acknowledgement, by role.
+    pub const INPUT_SECONDS: &str = "hemostat_input_duration_seconds";
+    /// Failed tries to deal with an input, by role.
+    pub const INPUT_FAILURES: &str = "hemostat_input_failures_total";
+    /// Inputs that became dead letters, by role.
+    pub const DEAD_LETTERS: &str = "hemostat_dead_letters_total";
+    /// Commits that found another version of the state, by role.
+    pub const CONFLICTS: &str = "hemostat_commit_conflicts_total";
+    /// Commits refused because the input was somebody else's, by role.
+    pub const FENCED: &str = "hemostat_commits_fenced_total";
+    /// Failed requests to the log, by role.
+    pub const LOG_ERRORS: &str = "hemostat_log_errors_total";
+    /// Failed requests to the container engine, by operation.
+    pub const ENGINE_ERRORS: &str = "hemostat_engine_errors_total";
+    /// Containers watched.
+    pub const CONTAINERS: &str = "hemostat_containers_watched";
+    /// 1 while this monitor holds the lease of its engine.
+    pub const MONITOR_ACTIVE: &str = "hemostat_monitor_active";
+    /// Time of one polling cycle.
+    pub const CYCLE_SECONDS: &str = "hemostat_poll_duration_seconds";
+    /// Time from an engine event to the alert in the log.
+    pub const DETECTION_SECONDS: &str = "hemostat_detection_delay_seconds";
+    /// Alerts, by severity.
+    pub const ALERTS: &str = "hemostat_health_alerts_total";
+    /// Anomalies in alerts, by kind.
+    pub const ANOMALIES: &str = "hemostat_anomalies_detected_total";
+    /// Outcomes of plans, by action and outcome.
+    pub const ACTIONS: &str = "hemostat_actions_total";
+    /// Time an action took at the engine, by action.
+    pub const ACTION_SECONDS: &str = "hemostat_action_duration_seconds";
+    /// Verdicts of verification.
+    pub const VERIFIED: &str = "hemostat_verifications_total";
+    /// Notifications, by channel and outcome.
+    pub const NOTIFICATIONS: &str = "hemostat_notifications_total";
+    /// Times the agent was started again after it had failed, by role.
+    pub const AGENT_RESTARTS: &str = "hemostat_agent_restarts_total";
+}
+
+/// The metrics of one process.
+pub struct Telemetry {
+    registry: Registry,
+    events: IntCounterVec,
+    samples: IntCounter,
+    samples_shed: IntCounter,
+    inputs: IntCounterVec,
+    input_seconds: HistogramVec,
+    input_failures: IntCounterVec,
+    dead_letters: IntCounterVec,
+    conflicts: IntCounterVec,
+    fenced: IntCounterVec,
+    log_errors: IntCounterVec,
+    engine_errors: IntCounterVec,
+    containers: IntGauge,
+    monitor_active: IntGauge,
+    cycle_seconds: Histogram,
+    detection_seconds: Histogram,
+    alerts: IntCounterVec,
+    anomalies: IntCounterVec,
+    actions: IntCounterVec,
+    action_seconds: HistogramVec,
+    verified: IntCounterVec,
+    notifications: IntCounterVec,
+    agent_restarts: IntCounterVec,
+}
+
+/// Buckets for what happens within a process or one round trip: 0.25 ms to 16 s.
+const FAST: [f64; 9] = [0.000_25, 0.001, 0.004, 0.016, 0.064, 0.25, 1.0, 4.0, 16.0];
+/// Buckets for what an engine does: 50 ms to 2 min.
+const SLOW: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0, 120.0];
+
+impl Telemetry {
+    /// The metrics of a process of `version`.
+    ///
+    /// # Panics
+    /// Never: all names are valid and distinct, which a test holds.
+    #[must_use]
+    pub fn new(version: &str) -> Self {
+        let registry = Registry::new();
+        let info = int_gauges(&registry, names::BUILD_INFO, "Version of this process.", &["version"]);
+        info.with_label_values(&[version]).set(1);
+        let r = &registry;
+        let by_role = |name, help| counters(r, name, help, &["role"]);
+        Self {
+            events: counters(r, names::EVENTS, "Events appended.", &["role", "type"]),
+            samples: counter(r, names::SAMPLES, "Samples appended."),
+            samples_shed: counter(r, names::SAMPLES_SHED, "Samples that were not appended."),
+            inputs: by_role(names::INPUTS, "Inputs dealt with to the end."),
+            input_seconds: histograms(r, names::INPUT_SECONDS, "First decision to acknowledgement.", "role", &FAST),
+            input_failures: by_role(names::INPUT_FAILURES, "Failed tries to deal with an input."),
+            dead_letters: by_role(names::DEAD_LETTERS, "Inputs that became dead letters."),
+            conflicts: by_role(names::CONFLICTS, "Commits that found another version of the state."),
+            fenced: by_role(names::FENCED, "Commits refused because the input was somebody else's."),
+            log_errors: by_role(names::LOG_ERRORS, "Failed requests to the event log."),
+            engine_errors: counters(r, names::ENGINE_ERRORS, "Failed requests to the engine.", &["operation"]),
+            containers: gauge(r, names::CONTAINERS, "Containers watched."),
+            monitor_active: gauge(r, names::MONITOR_ACTIVE, "Whether this monitor holds the lease of its engine."),
+            cycle_seconds: histogram(r, names::CYCLE_SECONDS, "Time of one polling cycle.", &FAST),
+            detection_seconds: histogram(r, names::DETECTION_SECONDS, "Engine event to alert in the log.", &FAST),
+            alerts: counters(r, names::ALERTS, "Health alerts.", &["severity"]),
+            anomalies: counters(r, names::ANOMALIES, "Anomalies in alerts.", &["kind"]),
+            actions: counters(r, names::ACTIONS, "Outcomes of plans.", &["action", "outcome"]),
+            action_seconds: histograms(r, names::ACTION_SECONDS, "Time an action took.", "action", &SLOW),
+            verified: counters(r, names::VERIFIED, "Verdicts of verification.", &["verdict"]),
+            notifications: counters(r, names::NOTIFICATIONS, "Notifications.", &["channel", "outcome"]),
+            agent_restarts: by_role(names::AGENT_RESTARTS, "Restarts of an agent after a failure."),
+            registry,
+        }
+    }
+
+    /// The registry behind `/metrics`.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// A role's decision is in the log.
+    pub fn committed(&self, role: Role, subject: &Subject, events: &[Event]) {
+        for event in events {
+            self.events.with_label_values(&[role.as_str(), event.event_type().as_str()]).inc();
+            debug!(%role, container = %subject, event = %event.event_type(), id = %event.envelope.id, "recorded");
+            self.told_by(&event.data);
+        }
+    }
+
+    /// What an event says about the loop.
+    fn told_by(&self, data: &Data) {
+        match data {
+            Data::HealthAlert(alert) => {
+                self.alerts.with_label_values(&[alert.severity.as_str()]).inc();
+                for anomaly in &alert.anomalies {
+                    self.anomalies.with_label_values(&[anomaly.kind.as_str()]).inc();
+                }
+                let kinds: Vec<_> = alert.anomalies.iter().map(|anomaly| anomaly.kind.as_str()).collect();
+                info!(container = alert.container.name, severity = alert.severity.as_str(), ?kinds, "alert");
+            }
+            Data::RemediationComplete(done) => {
+                let action = done.action.kind();
+                let outcome = outcome_word(&done.outcome);
+                self.actions.with_label_values(&[action.as_str(), outcome]).inc();
+                if let Some(took) = done.duration_ms {
+                    self.action_took(action, Duration::from_millis(took));
+                }
+                info!(container = done.container.name, action = action.as_str(), outcome, dry_run = done.dry_run, "plan ended");
+            }
+            Data::RemediationVerified(verified) => {
+                let verdict = match verified.verdict {
+                    hemostat_event::Verification::Verified => "verified",
+                    hemostat_event::Verification::NotFixed => "not_fixed",
+                    hemostat_event::Verification::Unknown => "unknown",
+                };
+                self.verified.with_label_values(&[verdict]).inc();
+                info!(container = verified.container.name, verdict, detail = verified.detail, "verification");
+            }
+            Data::Notification(notification) => {
+                self.notified(notification.channel, delivery_word(&notification.delivery));
+            }
+            _ => {}
+        }
+    }
+
+    fn action_took(&self, action: ActionKind, took: Duration) {
+        self.action_seconds.with_label_values(&[action.as_str()]).observe(took.as_secs_f64());
+    }
+
+    fn notified(&self, channel: Channel, outcome: &str) {
+        self.notifications.with_label_values(&[channel.as_str(), outcome]).inc();
+    }
+
+    /// An input was dealt with to its end.
+    pub fn handled(&self, role: Role, took: Duration) {
+        self.inputs.with_label_values(&[role.as_str()]).inc();
+        self.input_seconds.with_label_values(&[role.as_str()]).observe(took.as_secs_f64());
+    }
+
+    /// A try to deal with an input failed; it will be tried again.
+    pub fn input_failed(&self, role: Role, subject: &Subject, error: &dyn std::error::Error, attempt: u32) {
+        self.input_failures.with_label_values(&[role.as_str()]).inc();
+        warn!(%role, container = %subject, attempt, error = chain(error), "input failed");
+    }
+
+    /// An input became a dead letter.
+    pub fn buried(&self, letter: &DeadLetter) {
+        self.dead_letters.with_label_values(&[letter.group.as_str()]).inc();
+        error!(
+            role = %letter.group, stream = letter.stream, entry = letter.entry, attempts = letter.attempts,
+            reason = letter.errors.join(": "), "input cannot be handled and is parked among the dead letters"
+        );
+    }
+
+    /// A commit found another version of the state.
+    pub fn conflict(&self, role: Role, subject: &Subject) {
+        self.conflicts.with_label_values(&[role.as_str()]).inc();
+        debug!(%role, container = %subject, "state changed meanwhile; deciding anew");
+    }
+
+    /// A commit was refused because the input is somebody else's now.
+    pub fn fenced(&self, role: Role, subject: &Subject) {
+        self.fenced.with_label_values(&[role.as_str()]).inc();
+        info!(%role, container = %subject, "input was taken over by another replica");
+    }
+
+    /// The log did not do what it was asked.
+    pub fn log_failed(&self, role: Role, error: &LogError, failures: u32) {
+        self.log_errors.with_label_values(&[role.as_str()]).inc();
+        // The first failure is news; the following ones say the same.
+        if failures <= 1 {
+            warn!(%role, error = chain(error), "the event log is away; waiting for it");
+        } else {
+            debug!(%role, failures, error = chain(error), "the event log is still away");
+        }
+    }
+
+    /// Due timers could not be taken.
+    pub fn timers_unavailable(&self, role: Role, error: &LogError) {
+        self.log_errors.with_label_values(&[role.as_str()]).inc();
+        debug!(%role, error = chain(error), "due timers cannot be taken");
+    }
+
+    /// The log answers again.
+    pub fn log_reached(&self, role: Role) {
+        info!(%role, "the event log is back");
+    }
+
+    /// A shutdown cut off running work.
+    pub fn drain_cut(&self, role: Role, running: usize) {
+        warn!(%role, running, "shutdown before all work had ended; another replica takes it over");
+    }
+
+    /// The engine did not do what it was asked.
+    pub fn engine_failed(&self, operation: &'static str, error: &EngineError) {
+        self.engine_errors.with_label_values(&[operation]).inc();
+        match error {
+            EngineError::NotFound(id) => debug!(operation, container = id.short(), "container is gone"),
+            error => warn!(operation, error = chain(error), "the container engine failed"),
+        }
+    }
+
+    /// This monitor watches an engine, or waits for the lease.
+    pub fn monitor_active(&self, active: bool, host: &str) {
+        if self.monitor_active.get() != i64::from(active) {
+            self.monitor_active.set(i64::from(active));
+            info!(host, active, "monitor {}", if active { "watches the engine" } else { "is on standby" });
+        }
+    }
+
+    /// A polling cycle ended.
+    pub fn cycle(&self, containers: usize, took: Duration) {
+        self.containers.set(i64::try_from(containers).unwrap_or(i64::MAX));
+        self.cycle_seconds.observe(took.as_secs_f64());
+    }
+
+    /// An alert that answers to an engine event is in the log.
+    pub fn detected(&self, delay: Duration) {
+        self.detection_seconds.observe(delay.as_secs_f64());
+    }
+
+    /// Samples are in the log.
+    pub fn sampled(&self, count: usize) {
+        self.samples.inc_by(count as u64);
+    }
+
+    /// Samples were dropped: they come first when something has to give.
+    pub fn samples_shed(&self, count: usize) {
+        self.samples_shed.inc_by(count as u64);
+        debug!(count, "samples shed");
+    }
+
+    /// A label of a container could not be read.
+    pub fn label_problem(&self, subject: &Subject, id: &ContainerId, problem: &str) {
+        warn!(container = %subject, id = id.short(), problem, "unreadable label; taken as the safer reading");
+    }
+
+    /// An agent failed and is started again.
+    pub fn agent_restarted(&self, role: Role, reason: &str, wait: Duration) {
+        self.agent_restarts.with_label_values(&[role.as_str()]).inc();
+        error!(%role, reason, wait_ms = wait.as_millis(), "agent failed; starting it again");
+    }
+}
+
+fn outcome_word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Success => "success",
+        Outcome::Failed { .. } => "failed",
+        Outcome::Rejected { .. } => "rejected",
+        Outcome::NotApplicable { .. } => "not_applicable",
+        Outcome::Unknown { .. } => "unknown",
+    }
+}
+
+fn delivery_word(delivery: &hemostat_event::Delivery) -> &'static str {
+    match delivery {
+        hemostat_event::Delivery::Sent { .. } => "sent",
+        hemostat_event::Delivery::Deduplicated => "deduplicated",
+        hemostat_event::Delivery::Grouped { .. } => "grouped",
+        hemostat_event::Delivery::Failed { .. } => "failed",
+    }
+}
+
+/// An error and its sources in one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    text
+}
+
+const NAME: &str = "metric names are valid";
+const ONCE: &str = "every metric is registered once";
+
+fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    let metric = IntCounterVec::new(Opts::new(name, help), labels).expect(NAME);
+    registry.register(Box::new(metric.clone())).expect(ONCE);
+    metric
+}
+
+fn counter(registry: &Registry, name: &str, help: &str) -> IntCounter {
+    let metric = IntCounter::new(name, help).expect(NAME);
+    registry.register(Box::new(metric.clone())).expect(ONCE);
+    metric
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
+    let metric = IntGauge::new(name, help).expect(NAME);
+    registry.register(Box::new(metric.clone())).expect(ONCE);
+    metric
+}
+
+fn int_gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    let metric = IntGaugeVec::new(Opts::new(name, help), labels).expect(NAME);
+    registry.register(Box::new(metric.clone())).expect(ONCE);
+    metric
+}
+
+fn histogram(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+    let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+    let metric = Histogram::with_opts(options).expect(NAME);
+    registry.register(Box::new(metric.clone())).expect(ONCE);
+    metric
+}
+
+fn histograms(registry: &Registry, name: &str, help: &str, label: &str, buckets: &[f64]) -> HistogramVec {
+    let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+    let metric = HistogramVec::new(options, &[label]).expect(NAME);
+    registry.register(Box::new(metric.clone())).expect(ONCE);
+    metric
+}

@@ -1,0 +1,98 @@
+//! When a figure is an anomaly.
+
+use std::time::Duration;
+
+/// Levels of one figure. The distance between fire and clear keeps an incident from opening and closing all the
+/// time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Levels {
+    /// At or above this it counts against the container.
+    pub fire: f64,
+    /// Below this it counts for the container.
+    pub clear: f64,
+    /// At or above this the symptom is critical.
+    pub critical: f64,
+}
+
+/// `needed` of the last `of` samples have to agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NOfM {
+    /// Samples that have to agree.
+    pub needed: u32,
+    /// Samples that are looked at.
+    pub of: u32,
+}
+
+/// When a figure is an anomaly.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// CPU in percent of what the container may use.
+    pub cpu: Levels,
+    /// Working set in percent of the limit.
+    pub memory: Levels,
+    /// Processes in percent of the PID limit.
+    pub pids: Levels,
+    /// Writable layer in bytes; not judged when absent, because no limit is known.
+    pub disk_bytes: Option<Levels>,
+    /// Samples that have to agree before a figure fires.
+    pub fire: NOfM,
+    /// Samples in a row below the clear level that end a symptom.
+    pub clear_after: u32,
+    /// How long a container that died must run before its symptom ends.
+    pub stable_for: Duration,
+    /// Deaths within the window that make a restart loop.
+    pub loop_deaths: u32,
+    /// The window of a restart loop.
+    pub loop_window: Duration,
+    /// Time before an alert that changed nothing is repeated; doubled each time.
+    pub realert_after: Duration,
+    /// Longest time between two alerts of an open incident.
+    pub realert_max: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            // 85 and 80: the Python HemoStat's thresholds, but of the quota, not of one core.
+            cpu: Levels { fire: 85.0, clear: 75.0, critical: 97.0 },
+            memory: Levels { fire: 80.0, clear: 70.0, critical: 97.0 },
+            pids: Levels { fire: 90.0, clear: 80.0, critical: 97.0 },
+            disk_bytes: None,
+            // 2 of 3 found all CPU faults of the Nezha set at 0.14 false alerts per pod-day (detection.md 4.6).
+            fire: NOfM { needed: 2, of: 3 },
+            // k_off of detection.md 5.3.
+            clear_after: 5,
+            stable_for: Duration::from_secs(60),
+            // Three in ten minutes: detection.md 5.3 and 7.
+            loop_deaths: 3,
+            loop_window: Duration::from_secs(600),
+            realert_after: Duration::from_secs(600),
+            realert_max: Duration::from_secs(7_200),
+        }
+    }
+}
+
+impl Settings {
+    /// What makes no sense, all of it.
+    #[must_use]
+    pub fn validate(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let levels = [("cpu", Some(self.cpu)), ("memory", Some(self.memory)), ("pids", Some(self.pids)), ("disk", self.disk_bytes)];
+        for (name, levels) in levels {
+            let Some(levels) = levels else { continue };
+            if !(levels.clear < levels.fire && levels.fire <= levels.critical) {
+                problems.push(format!("{name}: the clear level must be below the fire level, and that not above critical"));
+            }
+        }
+        if self.fire.needed == 0 || self.fire.of < self.fire.needed || 32 < self.fire.of {
+            problems.push("fire: expected 1 ≤ needed ≤ of ≤ 32".to_owned());
+        }
+        if self.clear_after == 0 || self.loop_deaths == 0 {
+            problems.push("clear_after and loop_deaths must be at least 1".to_owned());
+        }
+        if self.realert_max < self.realert_after {
+            problems.push("realert_max must not be shorter than realert_after".to_owned());
+        }
+        problems
+    }
+}

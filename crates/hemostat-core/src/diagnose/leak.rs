@@ -1,0 +1,60 @@
+//! Does memory rise towards its limit?
+//!
+//! Ordinary least squares over the points that came with the alert. The exponentially weighted form for long
+//! series (detection.md 5.4) comes with statistical detection; here are at most some sixty points.
+
+use std::time::Duration;
+
+use hemostat_event::TrendPoint;
+
+/// Least number of points: fewer fit a line too easily.
+const POINTS_MIN: usize = 6;
+/// Least share of the variance that the line explains (R², detection.md 5.4).
+const FIT_MIN: f64 = 0.7;
+/// Least rise over the time looked at, as a share of the limit (detection.md 5.4 asks 2 % per half-life).
+const RISE_MIN: f64 = 0.05;
+
+/// A steady rise of memory.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Leak {
+    /// Bytes per second.
+    pub slope: f64,
+    /// Share of the variance that the line explains, 0 to 1.
+    pub fit: f64,
+    /// Time until the limit is reached at this rate.
+    pub to_limit: Duration,
+}
+
+/// Finds a steady rise of memory towards `limit_bytes`.
+#[must_use]
+pub fn leak(trend: &[TrendPoint], limit_bytes: u64) -> Option<Leak> {
+    let first = trend.first()?.at;
+    let points: Vec<(f64, f64)> = trend
+        .iter()
+        .filter_map(|point| Some((point.at.since(first).as_secs_f64(), point.memory_bytes? as f64)))
+        .collect();
+    if points.len() < POINTS_MIN {
+        return None;
+    }
+    let count = points.len() as f64;
+    let mean_t = points.iter().map(|(t, _)| t).sum::<f64>() / count;
+    let mean_y = points.iter().map(|(_, y)| y).sum::<f64>() / count;
+    let (mut stt, mut sty, mut syy) = (0.0, 0.0, 0.0);
+    for (t, y) in &points {
+        stt += (t - mean_t) * (t - mean_t);
+        sty += (t - mean_t) * (y - mean_y);
+        syy += (y - mean_y) * (y - mean_y);
+    }
+    if stt <= 0.0 || syy <= 0.0 {
+        return None;
+    }
+    let slope = sty / stt;
+    let fit = sty * sty / (stt * syy);
+    let span = points.last()?.0 - points.first()?.0;
+    let limit = limit_bytes as f64;
+    if slope <= 0.0 || fit < FIT_MIN || slope * span < RISE_MIN * limit {
+        return None;
+    }
+    let left = (limit - points.last()?.1).max(0.0);
+    Some(Leak { slope, fit, to_limit: Duration::try_from_secs_f64(left / slope).unwrap_or(Duration::MAX) })
+}

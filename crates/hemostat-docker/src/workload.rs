@@ -1,0 +1,214 @@
+//! Runs containers of our own: the workloads of the demo, of tests and of benchmarks.
+//!
+//! Agents never come here; what they may do to a container is the port
+//! [`Containers`](hemostat_agent::containers::Containers).
+
+use std::collections::BTreeMap;
+
+use bollard::body_full;
+use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig, RestartPolicy as EnginePolicy, RestartPolicyNameEnum};
+use bollard::query_parameters::{
+    CreateContainerOptions, ImportImageOptions, KillContainerOptions, ListContainersOptions,
+    RemoveContainerOptions, RemoveImageOptions, StartContainerOptions, StopContainerOptions,
+};
+use futures_util::TryStreamExt;
+use hemostat_agent::containers::EngineError;
+use hemostat_core::engine::RestartPolicy;
+use hemostat_event::ContainerId;
+
+use crate::DockerEngine;
+use crate::engine::seconds;
+use crate::image::{HealthCheck, nanos, policy_limit};
+
+/// Loading an image writes it to disk: it may take this many usual time limits.
+const LOAD_LIMITS: u32 = 12;
+
+/// A container to be made.
+#[derive(Debug, Clone, Default)]
+pub struct WorkloadSpec {
+    /// Its name.
+    pub name: String,
+    /// The image, which has to be there.
+    pub image: String,
+    /// Arguments of the image's entry point; empty for the image's own.
+    pub cmd: Vec<String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Memory limit in bytes; swap is not allowed on top of it.
+    pub memory_limit_bytes: Option<u64>,
+    /// CPU quota in processors.
+    pub cpu_cores: Option<f64>,
+    /// Most processes and threads.
+    pub pids_limit: Option<u64>,
+    /// Health check; the image's own when absent.
+    pub health: Option<HealthCheck>,
+    /// The engine's restart policy.
+    pub restart_policy: RestartPolicy,
+    /// Folders in memory.
+    pub tmpfs: Vec<String>,
+    /// Whether it has a terminal.
+    pub tty: bool,
+    /// Seconds between SIGTERM and SIGKILL; the engine's default when absent.
+    pub stop_timeout_secs: Option<u32>,
+}
+
+impl DockerEngine {
+    /// Loads an image from an archive of `docker save`, such as
+    /// [`scratch_image_tar`](crate::image::scratch_image_tar) makes.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] when the engine cannot read it; otherwise those of every request.
+    pub async fn load_image(&self, archive: Vec<u8>) -> Result<(), EngineError> {
+        let options = ImportImageOptions { quiet: true, ..Default::default() };
+        self.ask("load an image", None, self.limit() * LOAD_LIMITS, |docker| async move {
+            let said = docker.import_image(options, body_full(archive.into()), None);
+            said.try_for_each(|_progress| async { Ok(()) }).await
+        })
+        .await
+    }
+
+    /// Makes a container and starts it. It has no network: what it needs is in it.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] when the name is taken or the image is not there; otherwise those of every
+    /// request. A container that was made and could not be started is left for the caller to remove by name.
+    pub async fn create_and_start(&self, spec: &WorkloadSpec) -> Result<ContainerId, EngineError> {
+        let options = CreateContainerOptions { name: Some(spec.name.clone()), ..Default::default() };
+        let body = body(spec);
+        let made = self
+            .ask("create a container", None, self.limit(), |docker| async move {
+                docker.create_container(Some(options), body).await
+            })
+            .await?;
+        let id = ContainerId::new(made.id).map_err(|error| EngineError::Refused {
+            operation: "create a container",
+            message: error.to_string(),
+        })?;
+        self.start(&id).await?;
+        Ok(id)
+    }
+
+    /// Starts a container; one that runs already is left alone.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] when it is gone; otherwise those of every request.
+    pub async fn start(&self, id: &ContainerId) -> Result<(), EngineError> {
+        let wanted = id.as_str().to_owned();
+        self.ask("start a container", Some(id), self.limit(), |docker| async move {
+            docker.start_container(&wanted, None::<StartContainerOptions>).await
+        })
+        .await
+    }
+
+    /// Stops a container as a person would: SIGTERM, and SIGKILL after `stop_timeout_secs`.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] when it is gone; otherwise those of every request.
+    pub async fn stop(&self, id: &ContainerId, stop_timeout_secs: Option<u32>) -> Result<(), EngineError> {
+        let limit = self.stop_limit(id, stop_timeout_secs).await?;
+        let wanted = id.as_str().to_owned();
+        let options = StopContainerOptions { signal: None, t: stop_timeout_secs.map(seconds) };
+        self.ask("stop a container", Some(id), limit, |docker| async move {
+            docker.stop_container(&wanted, Some(options)).await
+        })
+        .await
+    }
+
+    /// Sends a container's first process a signal: `SIGKILL`.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] when it is gone, [`EngineError::Refused`] when it does not run.
+    pub async fn kill(&self, id: &ContainerId, signal: &str) -> Result<(), EngineError> {
+        let wanted = id.as_str().to_owned();
+        let options = KillContainerOptions { signal: signal.to_owned() };
+        self.ask("signal a container", Some(id), self.limit(), |docker| async move {
+            docker.kill_container(&wanted, Some(options)).await
+        })
+        .await
+    }
+
+    /// Removes a container with its anonymous volumes; one that runs only when `force` is set.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] when it is gone; otherwise those of every request.
+    pub async fn remove_container(&self, id: &ContainerId, force: bool) -> Result<(), EngineError> {
+        let wanted = id.as_str().to_owned();
+        let options = RemoveContainerOptions { v: true, force, link: false };
+        self.ask("remove a container", Some(id), self.limit(), |docker| async move {
+            docker.remove_container(&wanted, Some(options)).await
+        })
+        .await
+    }
+
+    /// Removes an image's name, and the image with its last name. One that is not there is no error.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] while a container uses it; otherwise those of every request.
+    pub async fn remove_image(&self, reference: &str) -> Result<(), EngineError> {
+        let wanted = reference.to_owned();
+        self.ask("remove an image", None, self.limit(), |docker| async move {
+            let gone = docker.remove_image(&wanted, None::<RemoveImageOptions>, None).await;
+            match gone {
+                Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => Ok(()),
+                gone => gone.map(drop),
+            }
+        })
+        .await
+    }
+
+    /// Ids of all containers with this label, those that do not run included: `key` or `key=value`.
+    ///
+    /// # Errors
+    /// Those of every request.
+    pub async fn list_by_label(&self, label: &str) -> Result<Vec<ContainerId>, EngineError> {
+        let filters = [("label".to_owned(), vec![label.to_owned()])].into();
+        let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
+        let found = self
+            .ask("list containers", None, self.limit(), |docker| async move {
+                docker.list_containers(Some(options)).await
+            })
+            .await?;
+        Ok(found.into_iter().filter_map(|container| ContainerId::new(container.id?).ok()).collect())
+    }
+}
+
+fn body(spec: &WorkloadSpec) -> ContainerCreateBody {
+    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let memory = spec.memory_limit_bytes.map(signed);
+    let health = spec.health.as_ref().map(|health| HealthConfig {
+        test: Some(health.test()),
+        interval: Some(nanos(health.interval)),
+        timeout: Some(nanos(health.timeout)),
+        retries: Some(health.retries.into()),
+        start_period: Some(nanos(health.start_period)),
+        ..Default::default()
+    });
+    let policy = EnginePolicy {
+        name: Some(match spec.restart_policy {
+            RestartPolicy::No => RestartPolicyNameEnum::NO,
+            RestartPolicy::OnFailure { .. } => RestartPolicyNameEnum::ON_FAILURE,
+            RestartPolicy::Always => RestartPolicyNameEnum::ALWAYS,
+            RestartPolicy::UnlessStopped => RestartPolicyNameEnum::UNLESS_STOPPED,
+        }),
+        maximum_retry_count: policy_limit(spec.restart_policy).map(signed),
+    };
+    ContainerCreateBody {
+        image: Some(spec.image.clone()),
+        cmd: (!spec.cmd.is_empty()).then(|| spec.cmd.clone()),
+        labels: Some(spec.labels.clone().into_iter().collect()),
+        healthcheck: health,
+        tty: Some(spec.tty),
+        stop_timeout: spec.stop_timeout_secs.map(i64::from),
+        host_config: Some(HostConfig {
+            memory,
+            memory_swap: memory,
+            nano_cpus: spec.cpu_cores.map(|cores| (cores * 1e9) as i64),
+            pids_limit: spec.pids_limit.map(signed),
+            restart_policy: Some(policy),
+            tmpfs: Some(spec.tmpfs.iter().map(|folder| (folder.clone(), String::new())).collect()),
+            network_mode: Some("none".to_owned()),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}

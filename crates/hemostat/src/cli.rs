@@ -1,0 +1,244 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::config;
+
+/// Autonomous container health on Redis Streams: watches containers, finds out what is wrong with the sick ones,
+/// repairs what it may repair, proves that the repair worked, and tells people once.
+#[derive(Debug, Parser)]
+#[command(name = "hemostat", version, max_term_width = 110, propagate_version = true)]
+#[command(after_help = "Examples:
+  hemostat up                        everything in one process, with a private Redis
+  hemostat up --set monitor.default_mode=auto
+  hemostat demo                      sick containers, healed before your eyes
+  hemostat log --follow --type health_alert
+  hemostat incident show 3f2a        one incident from its first symptom to its end
+  hemostat doctor                    is everything within reach?
+
+Exit codes: 0 ok, 1 finding, 2 usage or configuration, 3 something is out of reach.")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Where settings come from.
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+}
+
+/// Where settings come from.
+#[derive(Debug, Args)]
+pub struct SettingsArgs {
+    /// Configuration file (TOML).
+    #[arg(short, long, global = true, env = "HEMOSTAT_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// One setting, as in the file: `--set responder.dry_run=true`. May be given several times.
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Redis of the event log; short for `--set redis.url=…`.
+    #[arg(long, global = true, value_name = "URL")]
+    pub redis: Option<String>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run all agents in one process; starts a private redis-server when no Redis is configured
+    Up(UpArgs),
+    /// Run the agent that watches containers
+    Monitor,
+    /// Run the agent that finds root causes
+    Analyzer,
+    /// Run the agent that repairs
+    Responder,
+    /// Run the agent that tells people
+    Alert,
+    /// Show the event log
+    Log(LogArgs),
+    /// Show agents, groups and what waits
+    Status(OutputArgs),
+    /// List incidents
+    Incidents(IncidentsArgs),
+    /// Work with one incident
+    Incident {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: IncidentCommand,
+    },
+    /// Say why something was decided: the chain of causes of an event or incident
+    Explain(ExplainArgs),
+    /// Check that Redis, the engine, the clocks and the channels are within reach
+    Doctor(OutputArgs),
+    /// Check the configuration and show every value with its origin
+    CheckConfig(OutputArgs),
+    /// Ask a running agent for its health; for container health checks
+    Healthcheck(HealthcheckArgs),
+    /// Start sick containers and show live how each is healed; cleans up after itself
+    Demo(DemoArgs),
+    /// Measure
+    Bench {
+        /// What to measure.
+        #[command(subcommand)]
+        command: BenchCommand,
+    },
+    /// Print a completion script for a shell
+    #[command(after_help = "Example:\n  hemostat completion bash > /etc/bash_completion.d/hemostat")]
+    Completion {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Behave like a sick container; the process inside the demo's containers
+    #[command(hide = true)]
+    Workload {
+        /// Which sickness.
+        kind: String,
+    },
+}
+
+/// `hemostat up`.
+#[derive(Debug, Args)]
+pub struct UpArgs {
+    /// Also start the demo's sick containers and show how they are healed.
+    #[arg(long)]
+    pub demo: bool,
+    /// End after this time; without it, run until Ctrl-C or SIGTERM.
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+    pub run_for: Option<Duration>,
+}
+
+/// `hemostat demo`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  hemostat demo
+  hemostat demo --for 60s
+  hemostat demo --only leak,oom")]
+pub struct DemoArgs {
+    /// End after this time at the latest; without it, the demo ends when every container has its verdict.
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+    pub run_for: Option<Duration>,
+    /// Only these scenarios, separated by commas.
+    #[arg(long, value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// Leave the containers and images in place.
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// How to print.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct OutputArgs {
+    /// Form of the output.
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+}
+
+/// Form of the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Table,
+    /// For programs: one JSON object per line.
+    Json,
+}
+
+/// `hemostat log`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  hemostat log --since 1h
+  hemostat log --follow --container web
+  hemostat log -o json --type remediation_complete | jq .data.status")]
+pub struct LogArgs {
+    /// Go on with new events as they come.
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only these event types, separated by commas.
+    #[arg(short = 't', long = "type", value_delimiter = ',', value_name = "TYPE")]
+    pub types: Vec<String>,
+    /// Only this container: name, id or the beginning of its id.
+    #[arg(long, value_name = "NAME")]
+    pub container: Option<String>,
+    /// Only events since then: a time span (`1h`) or a time (`2026-11-24T05:00:00Z`).
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<String>,
+    /// Show samples too; left out otherwise because of their number.
+    #[arg(long)]
+    pub samples: bool,
+    /// Form of the output: a table, or CloudEvents as JSON lines.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// `hemostat incidents`.
+#[derive(Debug, Args)]
+pub struct IncidentsArgs {
+    /// Only those that are open.
+    #[arg(long)]
+    pub open: bool,
+    /// Only this container: name, id or the beginning of its id.
+    #[arg(long, value_name = "NAME")]
+    pub container: Option<String>,
+    /// Form of the output.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// `hemostat incident …`.
+#[derive(Debug, Subcommand)]
+pub enum IncidentCommand {
+    /// Show an incident from its first symptom to its end
+    Show {
+        /// The incident's id or its beginning, or a container's name (its latest incident).
+        id: String,
+        /// Form of the output.
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+}
+
+/// `hemostat explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The id of an event or incident, or its beginning.
+    pub id: String,
+    /// Form of the output.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// `hemostat healthcheck`.
+#[derive(Debug, Args)]
+pub struct HealthcheckArgs {
+    /// Address of the agent; `http.listen` when absent.
+    #[arg(long)]
+    pub address: Option<SocketAddr>,
+    /// Ask whether it is ready, not only whether it is alive.
+    #[arg(long)]
+    pub ready: bool,
+}
+
+/// `hemostat bench …`.
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Time from the death of a real container to its alert and to its verified restart
+    Reaction(ReactionArgs),
+}
+
+/// `hemostat bench reaction`.
+#[derive(Debug, Args)]
+pub struct ReactionArgs {
+    /// Containers to let die, one after the other.
+    #[arg(long, default_value_t = 20)]
+    pub runs: usize,
+    /// Form of the output.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    config::duration(text)
+}

@@ -1,0 +1,42 @@
+//! `hemostat up`: everything in one process.
+
+use std::sync::Arc;
+
+use hemostat_agent::containers::Containers;
+use hemostat_agent::log::EventLog;
+use hemostat_event::Role;
+use tokio::time::timeout;
+
+use super::{demo, run_agents};
+use crate::cli::{DemoArgs, UpArgs};
+use crate::config::Config;
+use crate::connect;
+use crate::exit::Failure;
+
+/// Runs all agents until a signal comes or the time is over.
+///
+/// # Errors
+/// Exit 3 when the engine or Redis is out of reach at the start.
+pub async fn run(config: Config, args: &UpArgs) -> Result<(), Failure> {
+    if args.demo {
+        return demo::run(config, &DemoArgs { run_for: args.run_for, only: Vec::new(), keep: false }).await;
+    }
+    let stop = run_agents::stop_on_signal()?;
+    let (engine, host) = connect::engine(&config).await?;
+    let (log, managed) = connect::log_or_private(&config).await?;
+    let log: Arc<dyn EventLog> = Arc::new(log);
+    let shared = run_agents::share(config, log, Some(engine as Arc<dyn Containers>), host);
+    tracing::info!(host = %shared.host, instance = shared.instance, "all agents start");
+    if let Some(span) = args.run_for {
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            let _stopped = timeout(span, stop.cancelled()).await;
+            stop.cancel();
+        });
+    }
+    let ended = run_agents::run(&shared, &Role::AGENTS, stop).await;
+    if let Some(managed) = managed {
+        managed.shutdown().await;
+    }
+    ended
+}

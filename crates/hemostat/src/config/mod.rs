@@ -1,0 +1,164 @@
+//! The configuration: read once, checked as a whole, then passed on as values.
+//!
+//! Flag > environment > file > default. All problems are reported at once, so that an operator corrects them in
+//! one go; nothing starts with a wrong configuration.
+
+mod read;
+mod secret;
+pub mod source;
+pub mod table;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hemostat_core::{detect, diagnose, labels, notify, remediate};
+use hemostat_event::HostName;
+
+pub use read::duration;
+pub use secret::Secret;
+use source::{Given, Values};
+
+/// A checked configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Name of this host in the log, where the operator chose one.
+    pub host: Option<HostName>,
+    /// Name of this replica, where the operator chose one.
+    pub instance: Option<String>,
+    /// Folder of the private Redis, where the operator chose one.
+    pub data_dir: Option<PathBuf>,
+    /// Log lines.
+    pub log: Logging,
+    /// Health endpoints and metrics.
+    pub listen: Listen,
+    /// The event log.
+    pub redis: Redis,
+    /// Where the engine is, where the operator said it.
+    pub docker_host: Option<String>,
+    /// The monitor.
+    pub monitor: Monitor,
+    /// The analyzer's rules.
+    pub analyzer: diagnose::Settings,
+    /// The responder's policy.
+    pub responder: remediate::Policy,
+    /// The alert agent.
+    pub alert: Alert,
+    /// What all roles of the run loop share.
+    pub agent: Agent,
+    /// Every value with its origin, for `check-config`.
+    pub values: Values,
+}
+
+/// Log lines.
+#[derive(Debug, Clone)]
+pub struct Logging {
+    /// A filter in the syntax of `tracing`.
+    pub level: String,
+    /// Their form.
+    pub format: Format,
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Text on a terminal, else JSON.
+    Auto,
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Where health endpoints listen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listen {
+    /// Nowhere.
+    Off,
+    /// Here; when it is taken, that is an error.
+    At(SocketAddr),
+    /// Here, or on any free port when it is taken: nobody asked for this one.
+    Preferably(SocketAddr),
+}
+
+/// The event log.
+#[derive(Debug, Clone)]
+pub struct Redis {
+    /// Where it is; a private one is started when absent.
+    pub url: Option<Secret>,
+    /// First part of every key.
+    pub namespace: String,
+    /// Partitions of a new log.
+    pub partitions: Option<u16>,
+}
+
+/// The monitor.
+#[derive(Debug, Clone)]
+pub struct Monitor {
+    /// Time between two polls.
+    pub interval: Duration,
+    /// Polls between two measurements of writable layers.
+    pub disk_every: u32,
+    /// Engine requests at a time.
+    pub concurrency: usize,
+    /// Names that are not watched.
+    pub exclude: Vec<String>,
+    /// What containers without labels allow.
+    pub labels: labels::PolicyDefaults,
+    /// When a figure is an anomaly.
+    pub detect: detect::Settings,
+}
+
+/// The alert agent.
+#[derive(Debug, Clone)]
+pub struct Alert {
+    /// Whether people are told at all.
+    pub enabled: bool,
+    /// Whether notifications go to standard output.
+    pub terminal: bool,
+    /// Slack incoming webhook.
+    pub slack_url: Option<Secret>,
+    /// Generic webhook.
+    pub webhook_url: Option<Secret>,
+    /// Key of its signature.
+    pub webhook_secret: Option<Secret>,
+    /// Tries before a notification becomes a dead letter.
+    pub attempts_max: u32,
+    /// What is news, and how often.
+    pub notify: notify::Settings,
+}
+
+/// What all roles of the run loop share.
+#[derive(Debug, Clone)]
+pub struct Agent {
+    /// Inputs dealt with at a time.
+    pub concurrency: usize,
+    /// Silence after which inputs are taken over.
+    pub claim_after: Duration,
+    /// Tries before an input becomes a dead letter.
+    pub attempts_max: u32,
+}
+
+/// Everything that is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+#[error("the configuration has {} problem{}:\n{}", .0.len(), if .0.len() == 1 { "" } else { "s" }, list(.0))]
+pub struct ConfigError(pub Vec<String>);
+
+fn list(problems: &[String]) -> String {
+    problems.iter().map(|problem| format!("  - {problem}")).collect::<Vec<_>>().join("\n")
+}
+
+impl Config {
+    /// Reads and checks everything.
+    ///
+    /// # Errors
+    /// All problems together.
+    pub fn read(given: &Given<'_>) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+        let values = source::collect(given, &mut problems);
+        let config = read::read(values, &mut problems);
+        if problems.is_empty() { Ok(config) } else { Err(ConfigError(problems)) }
+    }
+}

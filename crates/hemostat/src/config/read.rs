@@ -1,0 +1,257 @@
+//! From texts to checked values.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use hemostat_core::{detect, diagnose, labels, notify, remediate};
+use hemostat_event::{Channel, HostName, Mode};
+
+use super::source::{Origin, Values};
+use super::{Agent, Alert, Config, Format, Listen, Logging, Monitor, Redis, Secret};
+
+/// Reads every value; what cannot be read is a problem and falls back to the default, so that one look finds all.
+pub(super) fn read(values: Values, problems: &mut Vec<String>) -> Config {
+    let mut reader = Reader { values: &values, problems };
+    let monitor = monitor(&mut reader);
+    let responder = responder(&mut reader);
+    let alert = alert(&mut reader);
+    let config = Config {
+        host: reader.optional("host", |text| HostName::new(text).map_err(|error| error.to_string())),
+        instance: reader.optional("instance", |text| Ok(text.to_owned())),
+        data_dir: reader.optional("data_dir", |text| Ok(text.into())),
+        log: Logging {
+            level: reader.read("log.level", |text| Ok(text.to_lowercase())),
+            format: reader.read("log.format", |text| match text {
+                "auto" => Ok(Format::Auto),
+                "text" => Ok(Format::Text),
+                "json" => Ok(Format::Json),
+                _ => Err("expected auto, text or json".to_owned()),
+            }),
+        },
+        listen: listen(&mut reader),
+        redis: Redis {
+            url: reader.optional("redis.url", redis_url),
+            namespace: reader.read("redis.namespace", namespace),
+            partitions: reader.optional("redis.partitions", |text| {
+                in_range::<u16>(text, 1, 1_024).map_err(|error| error + " (partitions)")
+            }),
+        },
+        docker_host: reader.optional("docker.host", |text| Ok(text.to_owned())),
+        analyzer: diagnose::Settings {
+            plan_ttl: reader.read("analyzer.plan_ttl", duration),
+            ..diagnose::Settings::default()
+        },
+        agent: Agent {
+            concurrency: reader.read("agent.concurrency", |text| in_range(text, 1, 1_024)),
+            claim_after: reader.read("agent.claim_after", |text| at_least(text, Duration::from_secs(1))),
+            attempts_max: reader.read("agent.attempts_max", |text| in_range(text, 1, 1_000)),
+        },
+        monitor,
+        responder,
+        alert,
+        values: Values::new(),
+    };
+    Config { values: hide_secrets(values), ..config }
+}
+
+/// The values are kept to be shown, so what must not be shown is taken out.
+fn hide_secrets(mut values: Values) -> Values {
+    for (key, (text, _)) in &mut values {
+        let secret = super::table::find(key).is_some_and(|setting| setting.secret);
+        if secret && !text.is_empty() {
+            "(hidden)".clone_into(text);
+        }
+    }
+    values
+}
+
+fn monitor(reader: &mut Reader<'_>) -> Monitor {
+    let defaults = detect::Settings::default();
+    let mut levels = |key, usual: detect::Levels| {
+        let fire = reader.read(key, |text| in_range(text, 1.0, 100.0));
+        // The distance between the levels is what keeps an incident from opening and closing all the time.
+        detect::Levels { fire, clear: (fire - 10.0).max(0.5), critical: usual.critical.max(fire) }
+    };
+    let cpu = levels("monitor.cpu_percent", defaults.cpu);
+    let memory = levels("monitor.memory_percent", defaults.memory);
+    let pids = levels("monitor.pids_percent", defaults.pids);
+    let disk_bytes = reader.optional("monitor.disk_bytes", |text| {
+        let fire: f64 = in_range(text, 1.0, f64::MAX)?;
+        Ok(detect::Levels { fire, clear: fire * 0.9, critical: fire * 1.5 })
+    });
+    let detect = detect::Settings {
+        cpu,
+        memory,
+        pids,
+        disk_bytes,
+        clear_after: reader.read("monitor.clear_after", |text| in_range(text, 1, 1_000)),
+        stable_for: reader.read("monitor.stable_for", duration),
+        realert_after: reader.read("monitor.realert_after", duration),
+        ..defaults
+    };
+    let found = detect.validate();
+    reader.problems.extend(found.into_iter().map(|problem| format!("monitor: {problem}")));
+    Monitor {
+        interval: reader.read("monitor.interval", |text| at_least(text, Duration::from_millis(500))),
+        disk_every: reader.read("monitor.disk_every", |text| in_range(text, 1, 100_000)),
+        concurrency: reader.read("monitor.concurrency", |text| in_range(text, 1, 256)),
+        exclude: reader.read("monitor.exclude", |text| Ok(words(text))),
+        labels: labels::PolicyDefaults {
+            mode: reader.read("monitor.default_mode", mode),
+        },
+        detect,
+    }
+}
+
+fn responder(reader: &mut Reader<'_>) -> remediate::Policy {
+    let defaults = remediate::Policy::default();
+    let policy = remediate::Policy {
+        cooldown: reader.read("responder.cooldown", duration),
+        budget: reader.read("responder.budget", |text| in_range(text, 1, 64)),
+        window: reader.read("responder.budget_window", duration),
+        breaker: remediate::Breaker {
+            failures: reader.read("responder.breaker_failures", |text| in_range(text, 1, 64)),
+            open_for: reader.read("responder.breaker_open", duration),
+            ..defaults.breaker
+        },
+        confidence_min: reader.read("responder.confidence_min", |text| in_range(text, 0.0, 1.0)),
+        stabilise: reader.read("responder.stabilise", |text| at_least(text, Duration::from_secs(1))),
+        // An unreadable value is a problem; until it is corrected nothing is touched.
+        dry_run: reader.read("responder.dry_run", boolean),
+    };
+    let found = policy.validate();
+    reader.problems.extend(found.into_iter().map(|problem| format!("responder: {problem}")));
+    policy
+}
+
+fn alert(reader: &mut Reader<'_>) -> Alert {
+    let terminal = reader.read("alert.terminal", boolean);
+    let slack_url = reader.optional("alert.slack_url", http_url);
+    let webhook_url = reader.optional("alert.webhook_url", http_url);
+    let webhook_secret = reader.optional("alert.webhook_secret", |text| Ok(Secret::new(text.to_owned())));
+    if webhook_secret.is_some() && webhook_url.is_none() {
+        reader.problems.push("alert.webhook_secret: there is no alert.webhook_url to sign for".to_owned());
+    }
+    let channels = [
+        (terminal, Channel::Terminal),
+        (slack_url.is_some(), Channel::Slack),
+        (webhook_url.is_some(), Channel::Webhook),
+    ];
+    Alert {
+        enabled: reader.read("alert.enabled", boolean),
+        terminal,
+        slack_url,
+        webhook_url,
+        webhook_secret,
+        attempts_max: reader.read("alert.attempts_max", |text| in_range(text, 1, 1_000)),
+        notify: notify::Settings {
+            channels: channels.into_iter().filter_map(|(wanted, channel)| wanted.then_some(channel)).collect(),
+            dedup_window: reader.read("alert.dedup_window", duration),
+        },
+    }
+}
+
+fn listen(reader: &mut Reader<'_>) -> Listen {
+    let chosen = reader.values["http.listen"].1 != Origin::Default;
+    reader.read("http.listen", |text| {
+        if text == "off" {
+            return Ok(Listen::Off);
+        }
+        let address = text.parse().map_err(|_invalid| "expected address:port, or off".to_owned())?;
+        Ok(if chosen { Listen::At(address) } else { Listen::Preferably(address) })
+    })
+}
+
+/// Reads texts and notes what is wrong with them.
+struct Reader<'a> {
+    values: &'a Values,
+    problems: &'a mut Vec<String>,
+}
+
+impl Reader<'_> {
+    /// Reads a setting that always has a value.
+    fn read<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> T {
+        let (text, origin) = &self.values[key];
+        match parse(text) {
+            Ok(value) => value,
+            Err(error) => {
+                self.problems.push(describe(key, text, origin, &error));
+                let default = super::table::find(key).expect("read by a key of the table").default;
+                parse(default).expect("the default of every setting can be read")
+            }
+        }
+    }
+
+    /// Reads a setting that may be empty.
+    fn optional<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let (text, origin) = &self.values[key];
+        if text.is_empty() {
+            return None;
+        }
+        parse(text).map_err(|error| self.problems.push(describe(key, text, origin, &error))).ok()
+    }
+}
+
+fn describe(key: &str, text: &str, origin: &Origin, error: &str) -> String {
+    let secret = super::table::find(key).is_some_and(|setting| setting.secret);
+    let shown = if secret { "(hidden)".to_owned() } else { format!("`{text}`") };
+    format!("{key} = {shown} ({origin}): {error}")
+}
+
+/// Reads `90s`, `5m`, `1h 30m`; a bare number is seconds, as in the Python HemoStat.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string());
+    }
+    humantime::parse_duration(text).map_err(|_invalid| "expected a duration such as 90s, 5m or 1h".to_owned())
+}
+
+fn at_least(text: &str, least: Duration) -> Result<Duration, String> {
+    let span = duration(text)?;
+    if span < least {
+        return Err(format!("must be at least {}", humantime::format_duration(least)));
+    }
+    Ok(span)
+}
+
+fn in_range<T: FromStr + PartialOrd + std::fmt::Display>(text: &str, least: T, most: T) -> Result<T, String> {
+    let value: T = text.parse().map_err(|_invalid| "expected a number".to_owned())?;
+    if least <= value && value <= most { Ok(value) } else { Err(format!("must be between {least} and {most}")) }
+}
+
+fn boolean(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err("expected true or false".to_owned()),
+    }
+}
+
+fn mode(text: &str) -> Result<Mode, String> {
+    match text {
+        "observe" => Ok(Mode::Observe),
+        "suggest" => Ok(Mode::Suggest),
+        "approve" => Ok(Mode::Approve),
+        "auto" => Ok(Mode::Auto),
+        _ => Err("expected observe, suggest, approve or auto".to_owned()),
+    }
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+fn redis_url(text: &str) -> Result<Secret, String> {
+    let known = ["redis://", "rediss://", "unix://", "redis+unix://"].iter().any(|scheme| text.starts_with(scheme));
+    if known { Ok(Secret::new(text.to_owned())) } else { Err("expected redis://host:port or unix:///path".to_owned()) }
+}
+
+fn http_url(text: &str) -> Result<Secret, String> {
+    let known = ["http://", "https://"].iter().any(|scheme| text.starts_with(scheme));
+    if known { Ok(Secret::new(text.to_owned())) } else { Err("expected an http:// or https:// address".to_owned()) }
+}
+
+fn namespace(text: &str) -> Result<String, String> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    if plain && !text.is_empty() { Ok(text.to_owned()) } else { Err("expected letters, digits, `-`, `_`, `.`".to_owned()) }
+}

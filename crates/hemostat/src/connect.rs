@@ -1,0 +1,127 @@
+//! Reaches for the outside: the event log, the container engine, a port for the health endpoints.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+use hemostat_agent::containers::Containers;
+use hemostat_docker::{DockerEngine, EngineSettings};
+use hemostat_event::HostName;
+use hemostat_redis::managed::{ManagedRedis, ManagedSettings};
+use hemostat_redis::{RedisLog, RedisSettings};
+use tokio::net::TcpListener;
+
+use crate::config::{Config, Listen, Secret};
+use crate::exit::{Failure, OrFailure};
+
+/// Connects to the Redis of the configuration, or to the private one that `hemostat up` runs on this host.
+///
+/// # Errors
+/// Exit 3 when there is none or it does not answer.
+pub async fn log(config: &Config) -> Result<RedisLog, Failure> {
+    let url = match &config.redis.url {
+        Some(url) => url.clone(),
+        None => private_url(config)?,
+    };
+    open(config, &url).await
+}
+
+/// Starts the private Redis where none is configured.
+///
+/// # Errors
+/// Exit 3 when there is no redis-server, or the configured one does not answer.
+pub async fn log_or_private(config: &Config) -> Result<(RedisLog, Option<ManagedRedis>), Failure> {
+    if let Some(url) = &config.redis.url {
+        return Ok((open(config, url).await?, None));
+    }
+    let managed = ManagedRedis::start(ManagedSettings { data_dir: data_dir(config)?, binary: None }).await;
+    let managed = managed.context("failed to start a private Redis (or set redis.url)").or_unreachable()?;
+    let log = open(config, &Secret::new(managed.url().to_owned())).await?;
+    Ok((log, Some(managed)))
+}
+
+async fn open(config: &Config, url: &Secret) -> Result<RedisLog, Failure> {
+    let settings = RedisSettings {
+        url: url.reveal().to_owned(),
+        namespace: config.redis.namespace.clone(),
+        partitions: config.redis.partitions,
+    };
+    let log = RedisLog::connect(settings).await.context("failed to open the event log").or_unreachable()?;
+    for warning in log.warnings() {
+        tracing::warn!("{warning}");
+    }
+    Ok(log)
+}
+
+fn private_url(config: &Config) -> Result<Secret, Failure> {
+    let found = ManagedRedis::find(&data_dir(config)?);
+    found.map(Secret::new).ok_or_else(|| {
+        Failure::Unreachable(anyhow!(
+            "no Redis is configured and no private one runs on this host; set redis.url \
+             (HEMOSTAT_REDIS_URL) or start `hemostat up`"
+        ))
+    })
+}
+
+/// The folder of the private Redis.
+///
+/// # Errors
+/// Exit 2 when nothing says where it could be.
+pub fn data_dir(config: &Config) -> Result<PathBuf, Failure> {
+    let home = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    config
+        .data_dir
+        .clone()
+        .or_else(|| home("XDG_DATA_HOME").map(|data| data.join("hemostat")))
+        .or_else(|| home("HOME").map(|home| home.join(".local/share/hemostat")))
+        .ok_or_else(|| Failure::Usage(anyhow!("there is no home folder; set data_dir (HEMOSTAT_DATA_DIR)")))
+}
+
+/// The container engine, probed, and its host as the log names it.
+///
+/// # Errors
+/// Exit 3 with what to do when it cannot be reached.
+pub async fn engine(config: &Config) -> Result<(Arc<DockerEngine>, HostName), Failure> {
+    let settings = EngineSettings { host: config.docker_host.clone(), ..EngineSettings::default() };
+    let engine = Arc::new(DockerEngine::connect(settings).or_unreachable()?);
+    let info = engine.info().await.or_unreachable()?;
+    let host = match &config.host {
+        Some(host) => host.clone(),
+        None => host_name(&info.host),
+    };
+    Ok((engine, host))
+}
+
+/// A host name for the log from whatever the system calls itself.
+#[must_use]
+pub fn host_name(name: &str) -> HostName {
+    let fit = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
+    let fitting: String = name.chars().map(fit).take(253).collect();
+    HostName::new(fitting).unwrap_or_else(|_empty| HostName::new("localhost").expect("a plain word is a host name"))
+}
+
+/// The name of this machine, for agents that reach no engine.
+#[must_use]
+pub fn own_host(config: &Config) -> HostName {
+    config.host.clone().unwrap_or_else(|| host_name(&rustix::system::uname().nodename().to_string_lossy()))
+}
+
+/// The listener of the health endpoints, where one is wanted.
+///
+/// # Errors
+/// Exit 3 when the wanted address is taken.
+pub async fn listener(listen: Listen) -> Result<Option<TcpListener>, Failure> {
+    let bind = |address: SocketAddr| async move {
+        TcpListener::bind(address).await.with_context(|| format!("failed to listen on {address} (http.listen)"))
+    };
+    match listen {
+        Listen::Off => Ok(None),
+        Listen::At(address) => bind(address).await.map(Some).or_unreachable(),
+        Listen::Preferably(address) => match bind(address).await {
+            Ok(listener) => Ok(Some(listener)),
+            // Nobody asked for this port, so another one serves as well; the log says which.
+            Err(_taken) => bind(SocketAddr::new(address.ip(), 0)).await.map(Some).or_unreachable(),
+        },
+    }
+}

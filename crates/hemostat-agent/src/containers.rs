@@ -69,7 +69,8 @@ pub trait Containers: Send + Sync {
     /// The last `lines` lines a container wrote, oldest first, at most 16 KiB.
     async fn log_tail(&self, id: &ContainerId, lines: usize) -> Result<String, EngineError>;
 
-    /// Container events since `since`, in the order of the engine, without end. The stream ends with an error
+    /// Container events since `since` (its own moment included), in the order of the engine, without end;
+    /// [`Timestamp::EPOCH`] asks for new events only, from when the stream is first polled. The stream ends with an error
     /// when the connection breaks; the caller opens it again with the time of the last event it saw and then
     /// reconciles by listing, because the engine keeps only the last few hundred events.
     fn events(&self, since: Timestamp) -> BoxStream<'static, Result<EngineEvent, EngineError>>;

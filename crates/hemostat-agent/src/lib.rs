@@ -5,18 +5,18 @@
 
 pub mod clock;
 pub mod containers;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod contract;
 pub mod diagnostician;
+pub mod health;
+#[cfg(test)]
+mod interposed;
 pub mod log;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod memory;
-#[cfg(any())]
 pub mod monitor;
 pub mod notifier;
-#[cfg(any())]
 pub mod perform;
-#[cfg(any())]
 pub mod run;
 pub mod tail;
 pub mod telemetry;

@@ -5,13 +5,22 @@
 //! and timers of the roles. An implementation promises:
 //!
 //! - Append and [`EventLog::commit`] are atomic: numbers, events, state, timers and acknowledgement appear
-//!   together or not at all (L-1, L-2).
-//! - A commit under an entry succeeds only while that entry is pending for the committing consumer
-//!   ([`CommitAnswer::Fenced`] otherwise) and the state has the expected version ([`CommitAnswer::Conflict`]).
-//! - A commit whose key was committed within the last 24 h appends nothing and changes no state; it only
-//!   acknowledges ([`CommitAnswer::Duplicate`]).
-//! - A vanished group or stream is a normal state: it is made anew from the durable cursor, never from the end
-//!   (which would lose the backlog) and not blindly from the start (which would repeat everything).
+//!   together or not at all (L-1, L-2). Numbers begin with 1.
+//! - A commit is checked in this order, and the first check that fails is the answer:
+//!   1. Its entry is pending for the committing consumer, its timer is taken by it, its lease has that epoch and
+//!      was not released; else [`CommitAnswer::Fenced`]. That the time of any of them is over does no harm as long
+//!      as nobody has taken it since.
+//!   2. Its key was not committed within the last 24 h; else [`CommitAnswer::Duplicate`]: nothing is appended, no
+//!      state and no timer is set, only the acknowledgement is repeated.
+//!   3. The state has the expected version; else [`CommitAnswer::Conflict`].
+//!
+//!   So that an acknowledging commit can be repeated after an unknown outcome, it is a duplicate and not fenced
+//!   when its key is known and its entry is pending for nobody (its timer is gone).
+//! - A vanished group or stream is a normal state, not an error: it is made anew from the durable cursor, never
+//!   from the end (which would lose the backlog) and not blindly from the start (which would repeat everything).
+//!   The cursor stands before the oldest entry that is not acknowledged; without a cursor a group begins with the
+//!   oldest entry of the stream. An entry that was acknowledged before an older one of its stream may come again
+//!   after such a loss; the commits and burials for it are duplicates.
 //! - Entries that cannot be decoded are handed out as they stand ([`Entry::event`] is an error), never dropped.
 
 use std::collections::BTreeMap;
@@ -23,6 +32,10 @@ use async_trait::async_trait;
 use hemostat_core::role::Timer;
 use hemostat_event::codec::DecodeError;
 use hemostat_event::{DeadLetter, Event, EventId, EventType, HostName, Role, Subject, Timestamp};
+
+mod fields;
+
+pub use fields::{FIELD_EVENT, FIELD_SEQ, letter_event};
 
 /// An error of a lower layer, kept as the source.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -51,6 +64,27 @@ pub enum LogError {
 /// A part of the log that is ordered in itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Partition(pub u16);
+
+impl Partition {
+    /// The partition of `host` in a log of `count` partitions: the CRC16 of its name, which Redis Cluster uses for
+    /// its slots, modulo `count`.
+    ///
+    /// # Panics
+    /// When `count` is 0: a log has at least one partition.
+    #[must_use]
+    pub fn of(host: &HostName, count: u16) -> Self {
+        Self(crc16(host.as_str().as_bytes()) % count)
+    }
+}
+
+/// CRC16-XMODEM.
+fn crc16(bytes: &[u8]) -> u16 {
+    bytes.iter().fold(0, |crc, byte| {
+        (0..8).fold(crc ^ (u16::from(*byte) << 8), |crc, _bit| {
+            if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 }
+        })
+    })
+}
 
 /// A stream within a partition.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -165,9 +199,11 @@ pub struct Entry {
     pub seq: Option<u64>,
     /// The event, or why there is none.
     pub event: Result<Event, EntryError>,
-    /// How often it has been delivered to the group, this time included; 0 outside a group.
+    /// How often it has been delivered to the group, this time included; 0 outside a group. Renewals do not count,
+    /// and a group that was made anew counts from 1.
     pub attempts: u32,
-    /// The fields as they stand; binary values in hexadecimal. Filled only where there is no event.
+    /// The fields as they stand, each in hexadecimal where it is not UTF-8, in all at most 256 KiB. Filled only
+    /// where there is no event.
     pub raw: BTreeMap<String, String>,
 }
 
@@ -202,9 +238,10 @@ pub struct Membership {
 /// One read position of a group member. Every reader has its own connection.
 #[async_trait]
 pub trait GroupReader: Send {
-    /// Waits up to `block` for entries: first those this consumer left unfinished, then those other consumers
-    /// left idle, then new ones. Each entry is handed out once; entries that are still being worked on by this
-    /// reader's owner are not handed out again before [`Membership::claim_after`].
+    /// Waits up to `block` for entries: first those this consumer left unfinished before it joined, then those
+    /// that any consumer left idle for [`Membership::claim_after`], then new ones. Those of one stream come in its
+    /// order. Each entry is handed out once: what is in flight comes again only when it has been idle for that
+    /// long, to this reader too. Empty when there is nothing to hand out.
     ///
     /// Not cancel-safe: a read that is dropped half-way may have taken entries. They come back after
     /// `claim_after`.
@@ -213,7 +250,8 @@ pub trait GroupReader: Send {
     /// [`LogError::Unavailable`] while the log is away; the next call reconnects.
     async fn read(&mut self) -> Result<Vec<Entry>, LogError>;
 
-    /// Says that this consumer still works on `entries`, so that nobody takes them over.
+    /// Says that this consumer still works on `entries`, so that nobody takes them over. Those that are no longer
+    /// pending for it are left as they are.
     ///
     /// # Errors
     /// As for [`GroupReader::read`].
@@ -241,7 +279,8 @@ pub enum CommitInput {
         /// Whether this is the last commit for it.
         acknowledge: bool,
     },
-    /// A due timer, taken by [`EventLog::take_due`]; removed by the last commit for it.
+    /// A due timer, taken by [`EventLog::take_due`]; removed by the last commit for it, before the timers of that
+    /// commit are set. A timer that was moved meanwhile is not taken any more.
     Timer {
         /// The timer.
         timer: Timer,
@@ -305,7 +344,7 @@ pub struct Lease {
     pub name: String,
     /// The host whose partition keeps it.
     pub host: HostName,
-    /// Grows with every new owner; a commit under an older epoch is fenced.
+    /// Grows whenever the lease is taken and not renewed; a commit under an older epoch is fenced.
     pub epoch: u64,
 }
 
@@ -363,7 +402,8 @@ pub trait EventLog: Send + Sync {
     /// Loads a role's states; the answer has the order of `subjects`.
     async fn load(&self, role: Role, subjects: &[Subject]) -> Result<Vec<Versioned>, LogError>;
 
-    /// Every subject for which `role` keeps a state, with that state, on `host`.
+    /// Every subject for which `role` keeps a state, with that state, on `host`, in order. A step that emits
+    /// nothing makes no state.
     async fn load_host(&self, role: Role, host: &HostName) -> Result<Vec<(Subject, Versioned)>, LogError>;
 
     /// Makes commits, each of them atomic; those of one partition travel together. The answers have the order
@@ -373,8 +413,8 @@ pub trait EventLog: Send + Sync {
     /// Joins a group, making group and streams where they are missing.
     async fn join(&self, membership: Membership) -> Result<Box<dyn GroupReader>, LogError>;
 
-    /// Takes timers of `role` that are due by the log's clock, for `lease` long; a timer that is not dealt with
-    /// by then can be taken again, by anybody.
+    /// Takes timers of `role` that are due by the log's clock, at most `max`, for `lease` long; a timer that is not
+    /// dealt with by then can be taken again, by anybody.
     async fn take_due(
         &self,
         role: Role,
@@ -383,8 +423,9 @@ pub trait EventLog: Send + Sync {
         max: usize,
     ) -> Result<Vec<Timer>, LogError>;
 
-    /// Moves an entry to the dead letters: appends the `dead_letter` event, keeps the original, acknowledges.
-    /// Fenced like a commit. `host` is where the letter is filed.
+    /// Moves an entry of the group `letter.group` to the dead letters: appends the [`letter_event`], in whose
+    /// `original` the entry's fields stand, and acknowledges. Fenced like a commit, and a repetition is a
+    /// duplicate. The letter is about `host` and stands in the partition of the entry.
     async fn bury(
         &self,
         at: &EntryRef,
@@ -394,7 +435,8 @@ pub trait EventLog: Send + Sync {
         letter: DeadLetter,
     ) -> Result<CommitAnswer, LogError>;
 
-    /// Takes or renews a lease for `owner`; `None` while somebody else has it.
+    /// Takes or renews a lease for `owner`; `None` while somebody else has it. The epoch stays while the same owner
+    /// renews in time; it grows with another owner, after a release, and after the lease has ended.
     async fn lease(
         &self,
         name: &str,
@@ -403,10 +445,11 @@ pub trait EventLog: Send + Sync {
         ttl: Duration,
     ) -> Result<Option<Lease>, LogError>;
 
-    /// Gives a lease back, so that the next owner need not wait for its end.
+    /// Gives a lease back, so that the next owner need not wait for its end; commits under it are fenced from then
+    /// on. Nothing happens when it is not `owner`'s under that epoch any more.
     async fn release(&self, lease: &Lease, owner: &str) -> Result<(), LogError>;
 
-    /// Announces a replica for `ttl`.
+    /// Announces a replica for `ttl`, in place of what was announced for the same role and instance.
     async fn announce(&self, presence: &AgentPresence, ttl: Duration) -> Result<(), LogError>;
 
     /// The replicas that are alive.
@@ -424,6 +467,6 @@ pub trait EventLog: Send + Sync {
         max: usize,
     ) -> Result<Vec<Entry>, LogError>;
 
-    /// How far every group has come.
+    /// How far every group has come, in each of its streams.
     async fn groups(&self) -> Result<Vec<GroupStatus>, LogError>;
 }

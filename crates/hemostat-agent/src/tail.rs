@@ -6,29 +6,40 @@
 //! Invariant T-1: events of one partition are handed out in strictly increasing order of `seq`, although they
 //! stand in several streams. A round reads all streams and takes the highest number it saw as its mark. What has
 //! a lower number was appended before the mark was, so a second reading of the streams finds all of it; what the
-//! second reading finds beyond the mark waits for the next round.
+//! second reading finds beyond the mark waits for the next round. A stream that is not read to its end (it gave a
+//! full page, or has one waiting) lowers the mark to the last number it gave: beyond that it may hide lower ones.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use hemostat_event::{EventType, Timestamp};
 
 use crate::log::{Entry, EntryId, EventLog, LogError, Partition, StreamName};
 
+#[cfg(test)]
+mod tests;
+
 /// A position in the log, and what was read beyond it.
 pub struct Tail {
     log: Arc<dyn EventLog>,
     from: EntryId,
     skip: Vec<EventType>,
-    partitions: BTreeMap<Partition, Side>,
+    page: usize,
+    partitions: BTreeMap<Partition, Streams>,
 }
 
-/// How far one partition has been read.
-#[derive(Default)]
-struct Side {
-    positions: BTreeMap<StreamName, EntryId>,
-    /// Read and not handed out, by sequence number; entries without one come first.
-    waiting: BTreeMap<(u64, StreamName, EntryId), Entry>,
+/// How far the streams of one partition have been read.
+type Streams = BTreeMap<StreamName, Position>;
+
+/// How far one stream has been read.
+struct Position {
+    after: EntryId,
+    /// The number of the last entry read.
+    number: u64,
+    /// Read and not handed out, with their numbers, in order.
+    waiting: VecDeque<(u64, Entry)>,
+    /// Whether the last reading came to the end of the stream.
+    at_end: bool,
 }
 
 /// Most entries of one stream in one reading.
@@ -39,66 +50,98 @@ impl Tail {
     #[must_use]
     pub fn new(log: Arc<dyn EventLog>, since: Option<Timestamp>, skip: Vec<EventType>) -> Self {
         let from = since.map_or(EntryId::ZERO, |time| EntryId { ms: time.millis(), n: 0 }.before());
-        let partitions = log.partitions().into_iter().map(|partition| (partition, Side::default())).collect();
-        Self { log, from, skip, partitions }
+        let partitions = log.partitions().into_iter().map(|partition| (partition, Streams::new())).collect();
+        Self { log, from, skip, page: PAGE, partitions }
     }
 
     /// The next events, in order; empty when there are no more for now.
     ///
     /// # Errors
-    /// Those of the log. The position stays where it was, so the call can be repeated.
+    /// Those of the log. Nothing is lost by one: the call can be repeated.
     pub async fn next(&mut self) -> Result<Vec<Entry>, LogError> {
-        let mut ready = Vec::new();
+        let mut marks = Vec::new();
         let partitions: Vec<_> = self.partitions.keys().copied().collect();
         for partition in partitions {
             let first = self.read(partition).await?;
-            // A full page may hide lower numbers than those of other streams: nothing beyond it is complete.
-            let mark = first.complete_to.min(first.highest);
-            self.read(partition).await?;
-            let side = self.partitions.get_mut(&partition).expect("the keys come from this map");
-            let beyond = side.waiting.split_off(&(mark.saturating_add(1), lowest_name(), EntryId::ZERO));
-            ready.extend(std::mem::replace(&mut side.waiting, beyond).into_values());
+            if first.nothing_waits {
+                continue;
+            }
+            let second = self.read(partition).await?;
+            marks.push((partition, first.highest.min(second.complete_to)));
+        }
+        // Handed out only now: what an error interrupts goes on waiting.
+        let mut ready = Vec::new();
+        for (partition, mark) in marks {
+            let streams = self.partitions.get_mut(&partition).expect("the keys come from this map");
+            ready.extend(up_to(mark, streams));
         }
         Ok(ready)
     }
 
-    /// Reads every stream of a partition once.
+    /// Reads every stream of a partition once, up to a page.
     async fn read(&mut self, partition: Partition) -> Result<Reading, LogError> {
-        let streams = self.log.streams(partition).await?;
-        let side = self.partitions.get_mut(&partition).expect("every partition of the log has a side");
-        let mut complete_to = u64::MAX;
-        for stream in streams {
-            if self.skip.contains(&stream.event_type()) {
+        let names = self.log.streams(partition).await?;
+        let positions =
+            self.partitions.get_mut(&partition).expect("every partition of the log has positions");
+        for name in names {
+            if self.skip.contains(&name.event_type()) {
                 continue;
             }
-            let after = side.positions.get(&stream).copied().unwrap_or(self.from);
-            let entries = self.log.range(partition, &stream, after, PAGE).await?;
-            let full = entries.len() == PAGE;
-            if let Some(last) = entries.last() {
-                side.positions.insert(stream.clone(), last.at.id);
-                if full {
-                    complete_to = complete_to.min(last.seq.unwrap_or(0));
-                }
+            let position = positions.entry(name.clone()).or_insert_with(|| Position {
+                after: self.from,
+                number: 0,
+                waiting: VecDeque::new(),
+                at_end: false,
+            });
+            if self.page <= position.waiting.len() {
+                // Waits for slower streams: more of it would only fill the memory.
+                position.at_end = false;
+                continue;
             }
+            let entries = self.log.range(partition, &name, position.after, self.page).await?;
+            position.at_end = entries.len() < self.page;
             for entry in entries {
-                let key = (entry.seq.unwrap_or(0), stream.clone(), entry.at.id);
-                side.waiting.insert(key, entry);
+                position.after = entry.at.id;
+                // An entry that was not written by us has no number and follows the one before it.
+                position.number = entry.seq.unwrap_or(position.number);
+                position.waiting.push_back((position.number, entry));
             }
         }
-        let highest = side.waiting.last_key_value().map_or(0, |((seq, _, _), _)| *seq);
-        Ok(Reading { highest, complete_to })
+        Ok(Reading::of(positions))
     }
 }
 
-/// What one reading of a partition came to.
+/// What is known of a partition after a reading.
 struct Reading {
-    /// Highest sequence number that waits.
+    nothing_waits: bool,
+    /// Highest sequence number that was read and not handed out.
     highest: u64,
-    /// Up to here no stream has more to give.
+    /// Up to here no stream has more to give than was read.
     complete_to: u64,
 }
 
-/// The stream name that sorts before all others.
-fn lowest_name() -> StreamName {
-    StreamName::Type(EventType::ALL[0])
+impl Reading {
+    fn of(positions: &Streams) -> Self {
+        let last = |position: &Position| position.waiting.back().map(|(number, _)| *number);
+        let highest = positions.values().filter_map(last).max();
+        let hiding = positions.values().filter(|position| !position.at_end);
+        Self {
+            nothing_waits: highest.is_none(),
+            highest: highest.unwrap_or(0),
+            complete_to: hiding.filter_map(last).min().unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// Takes what waits up to `mark`, in order.
+fn up_to(mark: u64, positions: &mut Streams) -> impl Iterator<Item = Entry> + use<> {
+    let mut ready = Vec::new();
+    for position in positions.values_mut() {
+        while let Some(next) = position.waiting.pop_front_if(|(number, _)| *number <= mark) {
+            ready.push(next);
+        }
+    }
+    // Stable: entries without a number of their own keep the order of their stream.
+    ready.sort_by_key(|(number, _)| *number);
+    ready.into_iter().map(|(_, entry)| entry)
 }

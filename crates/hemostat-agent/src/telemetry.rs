@@ -2,6 +2,8 @@
 //!
 //! Metric names live in [`names`] and nowhere else.
 
+use std::any::Any;
+use std::fmt;
 use std::time::Duration;
 
 use hemostat_event::{ActionKind, Channel, ContainerId, Data, DeadLetter, Event, Outcome, Role, Subject};
@@ -13,55 +15,9 @@ use tracing::{debug, error, info, warn};
 use crate::containers::EngineError;
 use crate::log::LogError;
 
-/// Names of all metrics, with what they count.
-pub mod names {
-    /// 1, labelled with the version.
-    pub const BUILD_INFO: &str = "hemostat_build_info";
-    /// Events appended, by role and type.
-    pub const EVENTS: &str = "hemostat_events_emitted_total";
-    /// Samples appended.
-    pub const SAMPLES: &str = "hemostat_samples_total";
-    /// Samples that were not appended because the log was away or behind.
-    pub const SAMPLES_SHED: &str = "hemostat_samples_shed_total";
-    /// Inputs dealt with to the end, by role.
-    pub const INPUTS: &str = "hemostat_inputs_handled_total";
-    /// Time from the first decision on an input to its acknowledgement, by role.
-    pub const INPUT_SECONDS: &str = "hemostat_input_duration_seconds";
-    /// Failed tries to deal with an input, by role.
-    pub const INPUT_FAILURES: &str = "hemostat_input_failures_total";
-    /// Inputs that became dead letters, by role.
-    pub const DEAD_LETTERS: &str = "hemostat_dead_letters_total";
-    /// Commits that found another version of the state, by role.
-    pub const CONFLICTS: &str = "hemostat_commit_conflicts_total";
-    /// Commits refused because the input was somebody else's, by role.
-    pub const FENCED: &str = "hemostat_commits_fenced_total";
-    /// Failed requests to the log, by role.
-    pub const LOG_ERRORS: &str = "hemostat_log_errors_total";
-    /// Failed requests to the container engine, by operation.
-    pub const ENGINE_ERRORS: &str = "hemostat_engine_errors_total";
-    /// Containers watched.
-    pub const CONTAINERS: &str = "hemostat_containers_watched";
-    /// 1 while this monitor holds the lease of its engine.
-    pub const MONITOR_ACTIVE: &str = "hemostat_monitor_active";
-    /// Time of one polling cycle.
-    pub const CYCLE_SECONDS: &str = "hemostat_poll_duration_seconds";
-    /// Time from an engine event to the alert in the log.
-    pub const DETECTION_SECONDS: &str = "hemostat_detection_delay_seconds";
-    /// Alerts, by severity.
-    pub const ALERTS: &str = "hemostat_health_alerts_total";
-    /// Anomalies in alerts, by kind.
-    pub const ANOMALIES: &str = "hemostat_anomalies_detected_total";
-    /// Outcomes of plans, by action and outcome.
-    pub const ACTIONS: &str = "hemostat_actions_total";
-    /// Time an action took at the engine, by action.
-    pub const ACTION_SECONDS: &str = "hemostat_action_duration_seconds";
-    /// Verdicts of verification.
-    pub const VERIFIED: &str = "hemostat_verifications_total";
-    /// Notifications, by channel and outcome.
-    pub const NOTIFICATIONS: &str = "hemostat_notifications_total";
-    /// Times the agent was started again after it had failed, by role.
-    pub const AGENT_RESTARTS: &str = "hemostat_agent_restarts_total";
-}
+pub mod names;
+#[cfg(test)]
+mod tests;
 
 /// The metrics of one process.
 pub struct Telemetry {
@@ -77,6 +33,7 @@ pub struct Telemetry {
     fenced: IntCounterVec,
     log_errors: IntCounterVec,
     engine_errors: IntCounterVec,
+    engine_events_dropped: IntCounter,
     containers: IntGauge,
     monitor_active: IntGauge,
     cycle_seconds: Histogram,
@@ -112,17 +69,42 @@ impl Telemetry {
             samples: counter(r, names::SAMPLES, "Samples appended."),
             samples_shed: counter(r, names::SAMPLES_SHED, "Samples that were not appended."),
             inputs: by_role(names::INPUTS, "Inputs dealt with to the end."),
-            input_seconds: histograms(r, names::INPUT_SECONDS, "First decision to acknowledgement.", "role", &FAST),
+            input_seconds: histograms(
+                r,
+                names::INPUT_SECONDS,
+                "First decision to acknowledgement.",
+                "role",
+                &FAST,
+            ),
             input_failures: by_role(names::INPUT_FAILURES, "Failed tries to deal with an input."),
             dead_letters: by_role(names::DEAD_LETTERS, "Inputs that became dead letters."),
             conflicts: by_role(names::CONFLICTS, "Commits that found another version of the state."),
             fenced: by_role(names::FENCED, "Commits refused because the input was somebody else's."),
             log_errors: by_role(names::LOG_ERRORS, "Failed requests to the event log."),
-            engine_errors: counters(r, names::ENGINE_ERRORS, "Failed requests to the engine.", &["operation"]),
+            engine_errors: counters(
+                r,
+                names::ENGINE_ERRORS,
+                "Failed requests to the engine.",
+                &["operation"],
+            ),
+            engine_events_dropped: counter(
+                r,
+                names::ENGINE_EVENTS_DROPPED,
+                "Engine events that were dropped.",
+            ),
             containers: gauge(r, names::CONTAINERS, "Containers watched."),
-            monitor_active: gauge(r, names::MONITOR_ACTIVE, "Whether this monitor holds the lease of its engine."),
+            monitor_active: gauge(
+                r,
+                names::MONITOR_ACTIVE,
+                "Whether this monitor holds the lease of its engine.",
+            ),
             cycle_seconds: histogram(r, names::CYCLE_SECONDS, "Time of one polling cycle.", &FAST),
-            detection_seconds: histogram(r, names::DETECTION_SECONDS, "Engine event to alert in the log.", &FAST),
+            detection_seconds: histogram(
+                r,
+                names::DETECTION_SECONDS,
+                "Engine event to alert in the log.",
+                &FAST,
+            ),
             alerts: counters(r, names::ALERTS, "Health alerts.", &["severity"]),
             anomalies: counters(r, names::ANOMALIES, "Anomalies in alerts.", &["kind"]),
             actions: counters(r, names::ACTIONS, "Outcomes of plans.", &["action", "outcome"]),
@@ -167,7 +149,13 @@ impl Telemetry {
                 if let Some(took) = done.duration_ms {
                     self.action_took(action, Duration::from_millis(took));
                 }
-                info!(container = done.container.name, action = action.as_str(), outcome, dry_run = done.dry_run, "plan ended");
+                info!(
+                    container = done.container.name,
+                    action = action.as_str(),
+                    outcome,
+                    dry_run = done.dry_run,
+                    "plan ended"
+                );
             }
             Data::RemediationVerified(verified) => {
                 let verdict = match verified.verdict {
@@ -221,9 +209,14 @@ impl Telemetry {
     }
 
     /// A commit was refused because the input is somebody else's now.
-    pub fn fenced(&self, role: Role, subject: &Subject) {
+    pub fn fenced(&self, role: Role, input: impl fmt::Display) {
         self.fenced.with_label_values(&[role.as_str()]).inc();
-        info!(%role, container = %subject, "input was taken over by another replica");
+        info!(%role, %input, "input was taken over by another replica");
+    }
+
+    /// An input came again after it had been dealt with, as it may when its group was lost.
+    pub fn repeated(&self, role: Role, input: impl fmt::Display) {
+        info!(%role, %input, "input had been dealt with before; acknowledged");
     }
 
     /// The log did not do what it was asked.
@@ -292,6 +285,21 @@ impl Telemetry {
         debug!(count, "samples shed");
     }
 
+    /// So much happened to one container that its task is behind; the next poll shows what came of it.
+    pub fn engine_event_dropped(&self, id: &ContainerId) {
+        self.engine_events_dropped.inc();
+        warn!(container = id.short(), "engine event dropped: too many of this container wait");
+    }
+
+    /// Handling what was seen of a container failed; it is taken up anew by the next poll.
+    pub fn container_failed(&self, id: &ContainerId, reason: &str) {
+        self.input_failures.with_label_values(&[Role::Monitor.as_str()]).inc();
+        error!(
+            container = id.short(),
+            reason, "watching a container failed; beginning anew with the next poll"
+        );
+    }
+
     /// A label of a container could not be read.
     pub fn label_problem(&self, subject: &Subject, id: &ContainerId, problem: &str) {
         warn!(container = %subject, id = id.short(), problem, "unreadable label; taken as the safer reading");
@@ -334,6 +342,13 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         source = inner.source();
     }
     text
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("without a text").to_owned()
 }
 
 const NAME: &str = "metric names are valid";

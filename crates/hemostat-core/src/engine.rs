@@ -60,6 +60,40 @@ pub struct Inspection {
     pub memory_limit_bytes: Option<u64>,
     /// PID limit, where there is one.
     pub pids_limit: Option<u64>,
+    /// The signal by which it asks to be stopped, where it is not SIGTERM.
+    pub stop_signal: Option<i64>,
+    /// Seconds that it asks for between that signal and SIGKILL; `u64::MAX` for as long as it takes.
+    pub stop_timeout_secs: Option<u64>,
+}
+
+/// The number of a signal as engines write it: `SIGQUIT`, `quit`, `3`, `SIGRTMIN+3` (Linux, signal(7)).
+#[must_use]
+pub fn signal_number(name: &str) -> Option<i64> {
+    const NAMES: [(&str, i64); 12] = [
+        ("HUP", 1),
+        ("INT", 2),
+        ("QUIT", 3),
+        ("ABRT", 6),
+        ("KILL", 9),
+        ("USR1", 10),
+        ("USR2", 12),
+        ("TERM", 15),
+        ("WINCH", 28),
+        ("PWR", 30),
+        ("RTMIN", 34),
+        ("RTMAX", 64),
+    ];
+    let name = name.trim().to_ascii_uppercase();
+    let name = name.strip_prefix("SIG").unwrap_or(&name);
+    let number = match (name.split_once('+'), name.split_once('-')) {
+        (Some(("RTMIN", more)), _) => 34 + more.parse::<i64>().ok().filter(|more| (0..=30).contains(more))?,
+        (_, Some(("RTMAX", less))) => 64 - less.parse::<i64>().ok().filter(|less| (0..=30).contains(less))?,
+        _ => match NAMES.iter().find(|(known, _)| *known == name) {
+            Some((_, number)) => *number,
+            None => name.parse().ok()?,
+        },
+    };
+    (1..=64).contains(&number).then_some(number)
 }
 
 /// When the engine starts a container again by itself.
@@ -130,12 +164,12 @@ pub enum EngineEventKind {
     Start,
     /// Its first process ended.
     Die {
-        /// Exit code; 128 + signal when it was killed.
+        /// Exit code; 128 + signal when it was killed; -1 where the engine does not say.
         exit_code: i64,
     },
     /// Somebody asked the engine to send it a signal.
     Kill {
-        /// The signal's number.
+        /// The signal's number; 0 where the engine does not say.
         signal: i64,
     },
     /// Somebody asked the engine to stop it, and it ended.
@@ -154,4 +188,36 @@ pub enum EngineEventKind {
     Rename,
     /// Taken away.
     Destroy,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::signal_number;
+
+    #[test]
+    fn signals_are_read_as_engines_write_them() {
+        for (name, number) in [
+            ("SIGTERM", Some(15)),
+            ("term", Some(15)),
+            ("SigQuit", Some(3)),
+            (" 9 ", Some(9)),
+            ("37", Some(37)),
+            ("64", Some(64)),
+            ("SIGWINCH", Some(28)),
+            ("SIGRTMIN", Some(34)),
+            ("SIGRTMIN+3", Some(37)),
+            ("RTMIN+30", Some(64)),
+            ("SIGRTMAX-2", Some(62)),
+            ("SIGRTMIN+31", None),
+            ("SIGRTMAX-31", None),
+            ("SIGRTMIN+-1", None),
+            ("0", None),
+            ("65", None),
+            ("-15", None),
+            ("SIGNAL", None),
+            ("", None),
+        ] {
+            assert_eq!(signal_number(name), number, "`{name}`");
+        }
+    }
 }

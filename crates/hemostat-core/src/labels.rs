@@ -37,12 +37,17 @@ const AUTOHEAL_STOP_TIMEOUT: &str = "autoheal.stop.timeout";
 const DEUNHEALTH: &str = "deunhealth.restart.on.unhealthy";
 /// A one-off job of Compose (`docker compose run`).
 const ONE_OFF: &str = "com.docker.compose.oneoff";
+/// Containers that an orchestrator replaces itself; a restart behind its back leaves it with one too many
+/// (moby/moby#33862).
+const ORCHESTRATED: [(&str, &str); 2] =
+    [("com.docker.swarm.task.id", "Swarm"), ("io.kubernetes.pod.uid", "Kubernetes")];
 
 /// Reads what the labels allow.
 ///
 /// `hemostat.enable=false` wins over everything: the container is observed and never acted on. Otherwise
 /// `hemostat.mode` says how far; without it an opt-in (`hemostat.enable`, `autoheal`, `deunhealth…`) means
-/// `auto`, and no label at all means the default. One-off jobs are only observed.
+/// `auto`, and no label at all means the default. One-off jobs and the containers of an orchestrator are only
+/// observed.
 #[must_use]
 pub fn container_policy(labels: &BTreeMap<String, String>, defaults: &PolicyDefaults) -> ContainerPolicy {
     let mut reader = Reader { labels, problems: Vec::new() };
@@ -50,13 +55,24 @@ pub fn container_policy(labels: &BTreeMap<String, String>, defaults: &PolicyDefa
     let mode = reader.mode();
     let opted_in = reader.boolean(AUTOHEAL, false).or(reader.boolean(DEUNHEALTH, false)) == Some(true);
     let one_off = reader.boolean(ONE_OFF, true) == Some(true);
-    let mode = match (enable, mode) {
-        _ if one_off => Mode::Observe,
+    let wanted = match (enable, mode) {
         (Some(false), _) => Mode::Observe,
         (_, Some(mode)) => mode,
         (Some(true), None) => Mode::Auto,
         (None, None) if opted_in => Mode::Auto,
         (None, None) => defaults.mode,
+    };
+    let mode = match reader.orchestrator() {
+        Some(orchestrator) => {
+            if wanted != Mode::Observe && (enable.is_some() || mode.is_some() || opted_in) {
+                reader
+                    .problems
+                    .push(format!("{orchestrator} replaces its containers itself; taken as observe"));
+            }
+            Mode::Observe
+        }
+        None if one_off => Mode::Observe,
+        None => wanted,
     };
     let stop_timeout_secs = reader
         .duration(STOP_TIMEOUT)
@@ -97,6 +113,10 @@ impl Reader<'_> {
         }
     }
 
+    fn orchestrator(&self) -> Option<&'static str> {
+        ORCHESTRATED.iter().find(|(label, _)| self.labels.contains_key(*label)).map(|(_, name)| *name)
+    }
+
     fn mode(&mut self) -> Option<Mode> {
         let text = self.labels.get(MODE)?;
         match text.trim().to_ascii_lowercase().as_str() {
@@ -105,8 +125,9 @@ impl Reader<'_> {
             "approve" => Some(Mode::Approve),
             "auto" => Some(Mode::Auto),
             _ => {
-                self.problems
-                    .push(format!("{MODE}=`{text}` is not observe, suggest, approve or auto; taken as observe"));
+                self.problems.push(format!(
+                    "{MODE}=`{text}` is not observe, suggest, approve or auto; taken as observe"
+                ));
                 Some(Mode::Observe)
             }
         }
@@ -116,7 +137,8 @@ impl Reader<'_> {
         let text = self.labels.get(label)?;
         let read = duration(text);
         if read.is_none() {
-            self.problems.push(format!("{label}=`{text}` is not a duration such as 30s or 5m; the default holds"));
+            self.problems
+                .push(format!("{label}=`{text}` is not a duration such as 30s or 5m; the default holds"));
         }
         read
     }
@@ -181,6 +203,38 @@ mod tests {
     }
 
     #[test]
+    fn what_an_orchestrator_replaces_is_only_observed() {
+        for label in ["com.docker.swarm.task.id", "io.kubernetes.pod.uid"] {
+            let wanted = policy(&[(label, "x"), (MODE, "auto")]);
+            assert_eq!((wanted.mode, wanted.problems.len()), (Mode::Observe, 1), "{label}");
+            let plain = policy(&[(label, "x")]);
+            assert_eq!((plain.mode, plain.problems.len()), (Mode::Observe, 0), "{label}");
+            let labels = [(label.to_owned(), "x".to_owned())].into();
+            assert_eq!(container_policy(&labels, &PolicyDefaults { mode: Mode::Auto }).mode, Mode::Observe);
+        }
+    }
+
+    #[test]
+    fn of_two_opt_ins_a_plain_no_counts() {
+        assert_eq!(policy(&[(AUTOHEAL, "false"), (DEUNHEALTH, "true")]).mode, Mode::Observe);
+    }
+
+    #[test]
+    fn project_and_service_come_from_compose_or_swarm() {
+        let labels = |pairs: &[(&str, &str)]| {
+            pairs
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect::<BTreeMap<_, _>>()
+        };
+        let compose = labels(&[("com.docker.compose.project", "shop"), ("com.docker.compose.service", "db")]);
+        assert_eq!(compose_project(&compose).as_deref(), Some("shop"));
+        assert_eq!(compose_service(&compose).as_deref(), Some("db"));
+        let swarm = labels(&[("com.docker.swarm.service.name", "web")]);
+        assert_eq!((compose_project(&swarm), compose_service(&swarm).as_deref()), (None, Some("web")));
+    }
+
+    #[test]
     fn without_labels_the_default_holds() {
         let labels = BTreeMap::new();
         assert_eq!(container_policy(&labels, &PolicyDefaults { mode: Mode::Auto }).mode, Mode::Auto);
@@ -214,7 +268,10 @@ mod tests {
         ] {
             assert_eq!(duration(text).map(|span| span.as_secs()), seconds, "{text}");
         }
-        assert_eq!(policy(&[(STOP_TIMEOUT, "20s"), (AUTOHEAL_STOP_TIMEOUT, "5")]).stop_timeout_secs, Some(20));
+        assert_eq!(
+            policy(&[(STOP_TIMEOUT, "20s"), (AUTOHEAL_STOP_TIMEOUT, "5")]).stop_timeout_secs,
+            Some(20)
+        );
         assert_eq!(policy(&[(AUTOHEAL_STOP_TIMEOUT, "5")]).stop_timeout_secs, Some(5));
         assert_eq!(policy(&[(COOLDOWN, "soon")]).problems.len(), 1);
     }

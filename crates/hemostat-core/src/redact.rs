@@ -27,8 +27,8 @@ static RULES: LazyLock<Vec<Regex>> = LazyLock::new(|| {
             r"(?<keep>)\b(?:(?:AKIA|ASIA)[A-Z0-9]{16}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|xox[abeoprs]-[A-Za-z0-9-]{8,}|[spr]k[-_](?:live|test|ant|proj)?[-_]?[A-Za-z0-9_-]{16,}|AIza[A-Za-z0-9_-]{30,})",
         ),
         rule(r"(?<keep>hooks\.slack\.com/services/)[A-Za-z0-9/_-]+"),
-        // user:password@ in URLs (RFC 3986 section 3.2.1).
-        rule(r"(?<keep>\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/:@]*:)[^\s/@]+(?:@)"),
+        // user:password@ in URLs (RFC 3986 section 3.2.1), up to the last @: a password may hold one unescaped.
+        rule(r"(?<keep>\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/:@]*:)[^\s/]+(?:@)"),
         // Authorization headers and the like: the scheme stays.
         rule(r"(?i)(?<keep>\b(?:bearer|basic|digest|negotiate)\s+)[A-Za-z0-9+/=._~-]{8,}"),
         // name = value, name: value, "name": "value", --name value. The value may be quoted.
@@ -42,7 +42,8 @@ static RULES: LazyLock<Vec<Regex>> = LazyLock::new(|| {
 #[must_use]
 pub fn redact(text: &str) -> (String, u32) {
     let mut count = 0;
-    let mut clean: String = text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
+    let shown = |c: &char| matches!(c, '\n' | '\t') || !c.is_control() && !is_hidden(*c);
+    let mut clean: String = text.chars().filter(shown).collect();
     for rule in RULES.iter() {
         let replaced = rule.replace_all(&clean, |found: &Captures<'_>| {
             let keep = &found["keep"];
@@ -58,6 +59,13 @@ pub fn redact(text: &str) -> (String, u32) {
         clean = replaced.into_owned();
     }
     (clean, count)
+}
+
+/// Whether a character hides itself or turns the writing direction (Unicode TR 36, section 2.5): a text with such
+/// characters reads otherwise than it is.
+pub(crate) fn is_hidden(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 
 /// A short text of letters only: more likely prose than a secret.
@@ -79,6 +87,8 @@ mod tests {
             (r#"{"api_key": "abc def", "x": 1}"#, r#"{"api_key": [redacted], "x": 1}"#),
             ("Authorization: Bearer abcdefgh.ijkl", "Authorization: [redacted] [redacted]"),
             ("postgres://app:pw@db:5432/x", "postgres://app:[redacted]@db:5432/x"),
+            ("redis://:p@ss@cache/0", "redis://:[redacted]@cache/0"),
+            ("pass\u{200b}word=hunter2", "password=[redacted]"),
             ("key AKIAABCDEFGHIJKLMNOP in use", "key [redacted] in use"),
             ("ghp_abcdefghijklmnopqrstuvwxyz0123", "[redacted]"),
             ("https://hooks.slack.com/services/T0/B0/xyz", "https://hooks.slack.com/services/[redacted]"),
@@ -107,6 +117,7 @@ mod tests {
     #[test]
     fn control_characters_do_not_reach_a_terminal() {
         assert_eq!(redact("a\x1b[31mb\r\nc\td").0, "a[31mb\nc\td");
+        assert_eq!(redact("exe\u{202e}gpj.sh").0, "exegpj.sh");
     }
 
     proptest! {

@@ -2,9 +2,11 @@
 //!
 //! The run loop in `hemostat-agent` drives every role the same way:
 //!
-//! 1. load the state and its version, 2. [`Decide::decide`] on the input, 3. commit the emitted events with the
-//! state folded over them, 4. perform the effect, if there is one, and go back to 1 with its outcome as the
-//! input, 5. acknowledge with the commit of the last decision.
+//! 1. load the state and its version;
+//! 2. [`Decide::decide`] on the input;
+//! 3. commit the emitted events with the state folded over them;
+//! 4. perform the effect, if there is one, and go back to 1 with its outcome as the input;
+//! 5. acknowledge with the commit of the last decision.
 //!
 //! Invariant R-1: the state changes by the role's own emitted events only, so version *n* of the state is the
 //! fold of the first *n* events (L-3). Whatever of an input has to be remembered stands in an emitted event.
@@ -105,6 +107,9 @@ impl Emit {
     pub fn step(&self) -> String {
         match &self.data {
             Data::Notification(notification) => format!("notification/{}", notification.channel.as_str()),
+            // A plan may also end an older one whose responder did not come back.
+            Data::RemediationComplete(complete) => format!("remediation_complete/{}", complete.plan),
+            Data::RemediationVerified(verified) => format!("remediation_verified/{}", verified.plan),
             data => data.event_type().to_string(),
         }
     }

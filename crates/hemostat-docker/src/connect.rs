@@ -13,6 +13,9 @@ use std::time::Duration;
 use bollard::errors::Error as BollardError;
 use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
 use hemostat_agent::containers::EngineError;
+use serde::Deserialize;
+
+use crate::answer;
 
 #[cfg(test)]
 mod tests;
@@ -89,10 +92,14 @@ impl ConnectProblem {
                 "start the engine (`systemctl start docker`), or set docker.host (DOCKER_HOST) to where it listens"
             }
             Self::PermissionDenied => "add this user to the group `docker` and log in again, or run as root",
-            Self::NotListening => "start the engine (`systemctl start docker`), or correct docker.host (DOCKER_HOST)",
+            Self::NotListening => {
+                "start the engine (`systemctl start docker`), or correct docker.host (DOCKER_HOST)"
+            }
             Self::TooOld { .. } => "update the engine to Docker 20.10 or Podman 4, or newer",
             Self::TooNew { .. } => "update HemoStat",
-            Self::Address { .. } => "use unix:///path, tcp://host:port or http://host:port (TLS and SSH are not supported)",
+            Self::Address { .. } => {
+                "use unix:///path, tcp://host:port or http://host:port (TLS and SSH are not supported)"
+            }
             Self::Broken(_) => "",
         }
     }
@@ -178,6 +185,13 @@ pub(crate) struct Agreed {
     pub(crate) name: &'static str,
 }
 
+impl Agreed {
+    /// Path and query of a request that agents make, in the agreed version.
+    pub(crate) fn target(&self, path: &str) -> String {
+        format!("/v{}{path}", self.api_version)
+    }
+}
+
 /// The places to look and the engine found there, if any.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -190,12 +204,12 @@ impl Connection {
     ///
     /// # Errors
     /// [`EngineError::Unreachable`] when an address is none.
-    pub(crate) fn new(settings: &EngineSettings) -> Result<Self, EngineError> {
-        let texts = match &settings.host {
-            Some(host) => vec![host.as_str()],
-            None => std::iter::once(DEFAULT_SOCKET).chain(settings.candidates.iter().map(String::as_str)).collect(),
+    pub(crate) fn new(settings: EngineSettings) -> Result<Self, EngineError> {
+        let texts = match settings.host {
+            Some(host) => vec![host],
+            None => std::iter::once(DEFAULT_SOCKET.to_owned()).chain(settings.candidates).collect(),
         };
-        let parse = |text: &str| Endpoint::parse(text).map_err(|problem| unreachable(text.to_owned(), problem));
+        let parse = |text: String| Endpoint::parse(&text).map_err(|problem| unreachable(text, problem));
         let endpoints = texts.into_iter().map(parse).collect::<Result<_, _>>()?;
         Ok(Self { endpoints, agreed: Mutex::new(None) })
     }
@@ -220,7 +234,8 @@ impl Connection {
                 }
                 // An engine that is there and says no explains more than a place where there is none.
                 Err(problem) => {
-                    let told = worst.as_ref().is_some_and(|(_, known)| !matches!(known, ConnectProblem::NoSocket));
+                    let told =
+                        worst.as_ref().is_some_and(|(_, known)| !matches!(known, ConnectProblem::NoSocket));
                     if !told && (worst.is_none() || !matches!(problem, ConnectProblem::NoSocket)) {
                         worst = Some((endpoint.to_string(), problem));
                     }
@@ -242,37 +257,61 @@ impl Connection {
     }
 }
 
+/// What an engine says of itself to everybody.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Offer {
+    api_version: Option<String>,
+    #[serde(rename = "MinAPIVersion")]
+    min_api_version: Option<String>,
+    components: Option<Vec<Component>>,
+}
+
+/// A part of an engine.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Component {
+    name: Option<String>,
+}
+
+impl Offer {
+    /// The newest version that both sides know.
+    fn agree(&self) -> Result<Version, ConnectProblem> {
+        let newest_known = Version(API_DEFAULT_VERSION.major_version, API_DEFAULT_VERSION.minor_version);
+        let api = self.api_version.clone().unwrap_or_default();
+        let newest = Version::parse(&api).filter(|newest| API_MIN <= *newest);
+        let newest = newest.ok_or(ConnectProblem::TooOld { api })?;
+        let api_min = self.min_api_version.clone().unwrap_or_default();
+        if Version::parse(&api_min).is_some_and(|oldest| newest_known < oldest) {
+            return Err(ConnectProblem::TooNew { api_min });
+        }
+        Ok(newest.min(newest_known))
+    }
+
+    fn name(&self) -> &'static str {
+        let mut parts = self.components.iter().flatten().filter_map(|part| part.name.as_deref());
+        if parts.any(|name| name.contains("Podman")) { "podman" } else { "docker" }
+    }
+}
+
 async fn negotiate(endpoint: &Endpoint) -> Result<Agreed, ConnectProblem> {
     let docker = endpoint.open()?;
     // Asked without a version: every engine answers that.
-    let offer = docker.version().await.map_err(problem)?;
-    let newest_known = Version(API_DEFAULT_VERSION.major_version, API_DEFAULT_VERSION.minor_version);
-    let api = offer.api_version.unwrap_or_default();
-    let newest = Version::parse(&api).filter(|newest| API_MIN <= *newest).ok_or(ConnectProblem::TooOld { api })?;
-    let api_min = offer.min_api_version.unwrap_or_default();
-    if Version::parse(&api_min).is_some_and(|oldest| newest_known < oldest) {
-        return Err(ConnectProblem::TooNew { api_min });
-    }
-    let version = newest.min(newest_known);
-    let podman = offer.components.unwrap_or_default().iter().any(|part| part.name.contains("Podman"));
+    let offer: Offer = answer::json(&docker, "/version".to_owned()).await.map_err(problem)?;
+    let version = offer.agree()?;
     Ok(Agreed {
         docker: docker.with_request_modifier(move |request| with_version(request, version)),
         api_version: version.to_string(),
         endpoint: endpoint.to_string(),
-        name: if podman { "podman" } else { "docker" },
+        name: offer.name(),
     })
 }
 
 /// Puts the version in front of the path.
-fn with_version(mut request: BollardRequest, version: Version) -> BollardRequest {
-    let uri = request.uri();
-    let scheme = uri.scheme_str().unwrap_or("http");
-    let authority = uri.authority().map_or("", |authority| authority.as_str());
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    if let Ok(versioned) = format!("{scheme}://{authority}/v{version}{path}").parse() {
-        *request.uri_mut() = versioned;
-    }
-    request
+fn with_version(request: BollardRequest, version: Version) -> BollardRequest {
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let target = format!("/v{version}{path}");
+    answer::aim(request, &target)
 }
 
 pub(crate) fn unreachable(endpoint: String, problem: ConnectProblem) -> EngineError {
@@ -281,8 +320,14 @@ pub(crate) fn unreachable(endpoint: String, problem: ConnectProblem) -> EngineEr
 
 /// Finds the reason in the depth of a failed connection.
 pub(crate) fn problem(error: BollardError) -> ConnectProblem {
-    if let BollardError::SocketNotFoundError(_) = error {
-        return ConnectProblem::NoSocket;
+    let direct = match &error {
+        BollardError::SocketNotFoundError(_) => Some(ConnectProblem::NoSocket),
+        // It stands for its cause, so the cause is not among its sources.
+        BollardError::IOError { err } => of_io(err),
+        _ => None,
+    };
+    if let Some(problem) = direct {
+        return problem;
     }
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     while let Some(error) = cause {

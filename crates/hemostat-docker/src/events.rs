@@ -1,19 +1,73 @@
 //! Reads the engine's container events, in Docker's words and in Podman's.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
-use bollard::models::EventMessage;
-use hemostat_core::engine::{EngineEvent, EngineEventKind};
-use hemostat_event::{ContainerId, Health, Timestamp};
+use hemostat_core::engine::{EngineEvent, EngineEventKind, signal_number};
+use hemostat_event::{ContainerId, Timestamp};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::answer::escaped;
+use crate::inspect::health_word;
 
 #[cfg(test)]
 mod tests;
 
-/// The event in `message`; `None` for one that is not about the life of a container (`exec_create`, `attach`, …).
-pub(crate) fn event(message: EventMessage) -> Option<EngineEvent> {
+/// The actions that are asked for. The others are most of an engine's events: three for every health check.
+const ACTIONS: [&str; 14] = [
+    "create",
+    "start",
+    "die",
+    "died",
+    "kill",
+    "stop",
+    "restart",
+    "oom",
+    "health_status",
+    "pause",
+    "unpause",
+    "rename",
+    "destroy",
+    "remove",
+];
+
+/// One line of the event stream, as far as it is used.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Message {
+    #[serde(rename = "Action")]
+    action: Option<String>,
+    #[serde(rename = "Actor")]
+    actor: Option<Actor>,
+    time: Option<i64>,
+    #[serde(rename = "timeNano")]
+    time_nano: Option<i64>,
+    /// Podman's place for the new health.
+    #[serde(rename = "HealthStatus")]
+    health_status: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Actor {
+    #[serde(rename = "ID")]
+    id: Option<String>,
+    #[serde(rename = "Attributes")]
+    attributes: Option<BTreeMap<String, String>>,
+}
+
+/// The event in a line of the stream; `None` for one that is not about the life of a container.
+///
+/// # Errors
+/// When the line is not an event at all.
+pub(crate) fn event(line: &[u8]) -> Result<Option<EngineEvent>, serde_json::Error> {
+    serde_json::from_slice(line).map(read)
+}
+
+fn read(message: Message) -> Option<EngineEvent> {
     let actor = message.actor?;
     let attributes = actor.attributes.unwrap_or_default();
-    let kind = kind(message.action.as_deref()?, &attributes)?;
+    let kind = kind(message.action.as_deref()?, message.health_status.as_deref(), &attributes)?;
     let at = match (message.time_nano, message.time) {
         (Some(nanos), _) if 0 < nanos => Timestamp::from_micros(nanos / 1_000),
         (_, Some(seconds)) => Timestamp::from_micros(seconds.saturating_mul(1_000_000)),
@@ -23,8 +77,13 @@ pub(crate) fn event(message: EventMessage) -> Option<EngineEvent> {
     Some(EngineEvent { id: ContainerId::new(actor.id?).ok()?, at, kind, name })
 }
 
-fn kind(action: &str, attributes: &HashMap<String, String>) -> Option<EngineEventKind> {
-    let number = |names: &[&str]| names.iter().find_map(|name| attributes.get(*name)?.trim().parse::<i64>().ok());
+fn kind(
+    action: &str,
+    health_status: Option<&str>,
+    attributes: &BTreeMap<String, String>,
+) -> Option<EngineEventKind> {
+    let attribute = |name: &str| attributes.get(name).map(|text| text.trim());
+    let number = |name: &str| attribute(name)?.parse::<i64>().ok();
     let (word, detail) = match action.split_once(':') {
         Some((word, detail)) => (word, Some(detail.trim())),
         None => (action, None),
@@ -33,18 +92,20 @@ fn kind(action: &str, attributes: &HashMap<String, String>) -> Option<EngineEven
         "create" => EngineEventKind::Create,
         "start" => EngineEventKind::Start,
         // An engine that does not give the code leaves us with "it ended"; the inspection has the code.
-        "die" | "died" => EngineEventKind::Die { exit_code: number(&["exitCode", "containerExitCode"]).unwrap_or(-1) },
-        "kill" => EngineEventKind::Kill { signal: number(&["signal"]).unwrap_or(0) },
+        "die" | "died" => EngineEventKind::Die {
+            exit_code: number("exitCode").or_else(|| number("containerExitCode")).unwrap_or(-1),
+        },
+        "kill" => EngineEventKind::Kill { signal: attribute("signal").and_then(signal_number).unwrap_or(0) },
         "stop" => EngineEventKind::Stop,
         "restart" => EngineEventKind::Restart,
         "oom" => EngineEventKind::Oom,
-        "health_status" => {
-            // Docker writes it behind the action, Podman into an attribute.
-            let status = detail
-                .or_else(|| attributes.get("health_status").map(String::as_str))
-                .or_else(|| attributes.get("containerHealthStatus").map(String::as_str))?;
-            EngineEventKind::Health(health(status)?)
-        }
+        // Docker writes it behind the action, Podman beside it.
+        "health_status" => EngineEventKind::Health(health_word(Some(
+            detail
+                .or(health_status)
+                .or_else(|| attribute("health_status"))
+                .filter(|word| !word.is_empty())?,
+        ))),
         "pause" => EngineEventKind::Pause,
         "unpause" => EngineEventKind::Unpause,
         "rename" => EngineEventKind::Rename,
@@ -53,19 +114,15 @@ fn kind(action: &str, attributes: &HashMap<String, String>) -> Option<EngineEven
     })
 }
 
-fn health(status: &str) -> Option<Health> {
-    match status {
-        "starting" | "running" => Some(Health::Starting),
-        "healthy" => Some(Health::Healthy),
-        "unhealthy" => Some(Health::Unhealthy),
-        "none" => Some(Health::None),
-        _ => None,
+/// Path and query of the stream of container events since `since`, that moment included;
+/// [`Timestamp::EPOCH`] asks for new events only.
+pub(crate) fn path(since: Timestamp) -> String {
+    let filters = json!({ "type": ["container"], "event": ACTIONS }).to_string();
+    let mut path = format!("/events?filters={}", escaped(&filters));
+    if since != Timestamp::EPOCH {
+        // Seconds and a fraction of nine digits.
+        let micros = since.micros();
+        path.push_str(&format!("&since={}.{:06}000", micros / 1_000_000, micros % 1_000_000));
     }
-}
-
-/// The time as the engine's `since` wants it: seconds and a fraction of nine digits. Absent for
-/// [`Timestamp::EPOCH`], which asks for new events only.
-pub(crate) fn since(time: Timestamp) -> Option<String> {
-    let micros = time.micros();
-    (time != Timestamp::EPOCH).then(|| format!("{}.{:06}000", micros / 1_000_000, micros % 1_000_000))
+    path
 }

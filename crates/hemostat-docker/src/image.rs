@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
-use hemostat_core::engine::RestartPolicy;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
@@ -33,7 +32,55 @@ pub struct ScratchImage<'a> {
     pub cmd: &'a [&'a str],
     /// The health check of containers that have none of their own.
     pub health: Option<HealthCheck>,
+    /// Labels of the image and of every container made from it.
+    pub labels: &'a [(&'a str, &'a str)],
 }
+
+/// Why a binary cannot be the only file of an image.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum NotAlone {
+    /// It is not an executable of Linux.
+    #[error("it is not an ELF executable of 64 bit")]
+    NotElf,
+    /// It names a loader that has to be there to start it.
+    #[error("it is linked dynamically and needs the loader `{loader}`")]
+    Dynamic {
+        /// Path of the loader.
+        loader: String,
+    },
+}
+
+/// Makes sure that a binary starts without any other file: an ELF executable that asks for no loader.
+///
+/// # Errors
+/// [`NotAlone`] says why it does not.
+pub fn check_static(binary: &[u8]) -> Result<(), NotAlone> {
+    // elf(5): 64 bit, little-endian; the program headers' place, entry size and number are at 32, 54 and 56.
+    let number = |at: usize, bytes: usize| -> Option<usize> {
+        let mut digits = binary.get(at..at.checked_add(bytes)?)?.iter().rev();
+        digits.try_fold(0usize, |number, digit| number.checked_mul(256)?.checked_add(usize::from(*digit)))
+    };
+    if binary.get(..6) != Some(b"\x7fELF\x02\x01".as_slice()) {
+        return Err(NotAlone::NotElf);
+    }
+    let table = number(32, 8).zip(number(54, 2)).zip(number(56, 2)).ok_or(NotAlone::NotElf)?;
+    let ((place, size), count) = table;
+    for entry in 0..count {
+        let header =
+            entry.checked_mul(size).and_then(|skip| place.checked_add(skip)).ok_or(NotAlone::NotElf)?;
+        if number(header, 4).ok_or(NotAlone::NotElf)? != PT_INTERP {
+            continue;
+        }
+        let path = number(header + 8, 8).zip(number(header + 32, 8));
+        let path = path.and_then(|(from, length)| binary.get(from..from.checked_add(length)?));
+        let loader = String::from_utf8_lossy(path.unwrap_or_default()).trim_end_matches('\0').to_owned();
+        return Err(NotAlone::Dynamic { loader });
+    }
+    Ok(())
+}
+
+/// The kind of program header that names a loader.
+const PT_INTERP: usize = 3;
 
 /// How the engine finds out whether a container is well.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,18 +109,10 @@ pub(crate) fn nanos(span: Duration) -> i64 {
     i64::try_from(span.as_nanos()).unwrap_or(i64::MAX)
 }
 
-/// The engine's word for a restart policy and its limit.
-pub(crate) const fn policy_limit(policy: RestartPolicy) -> Option<u64> {
-    match policy {
-        RestartPolicy::OnFailure { max } if max != 0 => Some(max),
-        _ => None,
-    }
-}
-
 /// The archive of an image with this binary, for `DockerEngine::load_image` or `docker load`.
 ///
 /// # Errors
-/// When a path is too long for the archive (100 bytes).
+/// When a path leaves the image (`..`).
 pub fn scratch_image_tar(image: &ScratchImage<'_>) -> io::Result<Vec<u8>> {
     let layer = layer(image)?;
     let layer_digest = hex(&Sha256::digest(&layer));
@@ -117,6 +156,7 @@ fn config(image: &ScratchImage<'_>, layer_digest: &str) -> Vec<u8> {
         "Entrypoint": image.entrypoint,
         "Cmd": image.cmd,
         "WorkingDir": "/",
+        "Labels": image.labels.iter().copied().collect::<BTreeMap<_, _>>(),
     });
     if let Some(health) = &image.health {
         run["Healthcheck"] = json!({

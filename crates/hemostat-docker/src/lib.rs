@@ -2,8 +2,8 @@
 //!
 //! [`DockerEngine`] is the one implementation of [`Containers`](hemostat_agent::containers::Containers) on a real
 //! engine. It speaks the Docker API, from 1.41 (Docker 20.10) on, over a Unix socket or plain TCP. What an engine
-//! answers is read by pure functions (`inspect`, `stats`, `events`, `logs`), so each of its oddities is a fixture
-//! and a test.
+//! answers is read as far as it is used and by pure functions (`inspect`, `stats`, `events`, `logs`), so each of its
+//! oddities is a fixture and a test.
 //!
 //! Invariants:
 //! - D-1: a figure the engine did not give is absent, never 0.
@@ -14,9 +14,12 @@
 //!
 //! [`EngineError::Timeout`]: hemostat_agent::containers::EngineError::Timeout
 
+mod answer;
 mod connect;
 mod engine;
 mod events;
+#[cfg(test)]
+mod fake;
 pub mod image;
 mod inspect;
 mod logs;

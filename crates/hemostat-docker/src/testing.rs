@@ -14,7 +14,7 @@ use hemostat_agent::containers::{Containers as _, EngineError};
 use hemostat_event::ContainerId;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::image::{ScratchImage, scratch_image_tar};
+use crate::image::{ScratchImage, check_static, scratch_image_tar};
 use crate::workload::WorkloadSpec;
 use crate::{DockerEngine, EngineSettings};
 
@@ -22,7 +22,15 @@ use crate::{DockerEngine, EngineSettings};
 const BUSYBOX: &str = "/bin/busybox";
 /// The applets that commands in tests use.
 const APPLETS: [&str; 9] = [
-    "/bin/sh", "/bin/sleep", "/bin/cat", "/bin/dd", "/bin/tail", "/bin/test", "/bin/true", "/bin/false", "/bin/yes",
+    "/bin/sh",
+    "/bin/sleep",
+    "/bin/cat",
+    "/bin/dd",
+    "/bin/tail",
+    "/bin/test",
+    "/bin/true",
+    "/bin/false",
+    "/bin/yes",
 ];
 /// The label that carries a lab's name.
 const LAB_LABEL: &str = "hemostat.lab";
@@ -74,6 +82,8 @@ impl Lab {
             entrypoint: &[],
             cmd: &["/bin/sh", "-c", IDLE],
             health: None,
+            // An image of its own for each lab, so that one may go while another is made.
+            labels: &[(LAB_LABEL, &name)],
         })
         .map_err(LabError::Busybox)?;
         engine.load_image(archive).await?;
@@ -191,13 +201,8 @@ fn settings() -> EngineSettings {
     EngineSettings { host, timeout: Duration::from_secs(30), ..EngineSettings::default() }
 }
 
-/// Reads the binary and makes sure that it needs no loader, which the image does not have.
 fn static_busybox(path: &Path) -> std::io::Result<Vec<u8>> {
     let binary = std::fs::read(path)?;
-    // The path of the loader is in the head of every dynamically linked executable (ELF, `PT_INTERP`).
-    let head = &binary[..binary.len().min(4 * 1_024)];
-    if head.windows(4).any(|window| window == b"/ld-") {
-        return Err(std::io::Error::other("it is linked dynamically"));
-    }
+    check_static(&binary).map_err(std::io::Error::other)?;
     Ok(binary)
 }

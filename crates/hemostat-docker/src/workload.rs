@@ -6,19 +6,24 @@
 use std::collections::BTreeMap;
 
 use bollard::body_full;
-use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig, RestartPolicy as EnginePolicy, RestartPolicyNameEnum};
+use bollard::models::{
+    ContainerCreateBody, HealthConfig, HostConfig, RestartPolicy as EnginePolicy, RestartPolicyNameEnum,
+};
 use bollard::query_parameters::{
-    CreateContainerOptions, ImportImageOptions, KillContainerOptions, ListContainersOptions,
-    RemoveContainerOptions, RemoveImageOptions, StartContainerOptions, StopContainerOptions,
+    CreateContainerOptions, ImportImageOptions, KillContainerOptions, RemoveContainerOptions,
+    RemoveImageOptions, StartContainerOptions, StopContainerOptions,
 };
 use futures_util::TryStreamExt;
 use hemostat_agent::containers::EngineError;
 use hemostat_core::engine::RestartPolicy;
 use hemostat_event::ContainerId;
+use serde::Deserialize;
+use serde_json::json;
 
 use crate::DockerEngine;
-use crate::engine::seconds;
-use crate::image::{HealthCheck, nanos, policy_limit};
+use crate::answer::{self, escaped};
+use crate::engine::{Listed, seconds};
+use crate::image::{HealthCheck, nanos};
 
 /// Loading an image writes it to disk: it may take this many usual time limits.
 const LOAD_LIMITS: u32 = 12;
@@ -60,8 +65,8 @@ impl DockerEngine {
     /// [`EngineError::Refused`] when the engine cannot read it; otherwise those of every request.
     pub async fn load_image(&self, archive: Vec<u8>) -> Result<(), EngineError> {
         let options = ImportImageOptions { quiet: true, ..Default::default() };
-        self.ask("load an image", None, self.limit() * LOAD_LIMITS, |docker| async move {
-            let said = docker.import_image(options, body_full(archive.into()), None);
+        self.ask("load an image", None, self.limit() * LOAD_LIMITS, |agreed| async move {
+            let said = agreed.docker.import_image(options, body_full(archive.into()), None);
             said.try_for_each(|_progress| async { Ok(()) }).await
         })
         .await
@@ -70,21 +75,26 @@ impl DockerEngine {
     /// Makes a container and starts it. It has no network: what it needs is in it.
     ///
     /// # Errors
-    /// [`EngineError::Refused`] when the name is taken or the image is not there; otherwise those of every
-    /// request. A container that was made and could not be started is left for the caller to remove by name.
+    /// [`EngineError::Refused`] when the name is taken, the image is not there or its program cannot be started;
+    /// otherwise those of every request. A container that cannot be started is removed again.
     pub async fn create_and_start(&self, spec: &WorkloadSpec) -> Result<ContainerId, EngineError> {
         let options = CreateContainerOptions { name: Some(spec.name.clone()), ..Default::default() };
         let body = body(spec);
         let made = self
-            .ask("create a container", None, self.limit(), |docker| async move {
-                docker.create_container(Some(options), body).await
+            .ask("create a container", None, self.limit(), |agreed| async move {
+                agreed.docker.create_container(Some(options), body).await
             })
             .await?;
         let id = ContainerId::new(made.id).map_err(|error| EngineError::Refused {
             operation: "create a container",
             message: error.to_string(),
         })?;
-        self.start(&id).await?;
+        if let Err(error) = self.start(&id).await {
+            if let Err(left) = self.remove_container(&id, true).await {
+                tracing::warn!(container = %id.short(), error = %left, "a container that did not start is left over");
+            }
+            return Err(error);
+        }
         Ok(id)
     }
 
@@ -94,8 +104,8 @@ impl DockerEngine {
     /// [`EngineError::NotFound`] when it is gone; otherwise those of every request.
     pub async fn start(&self, id: &ContainerId) -> Result<(), EngineError> {
         let wanted = id.as_str().to_owned();
-        self.ask("start a container", Some(id), self.limit(), |docker| async move {
-            docker.start_container(&wanted, None::<StartContainerOptions>).await
+        self.ask("start a container", Some(id), self.limit(), |agreed| async move {
+            agreed.docker.start_container(&wanted, None::<StartContainerOptions>).await
         })
         .await
     }
@@ -108,8 +118,8 @@ impl DockerEngine {
         let limit = self.stop_limit(id, stop_timeout_secs).await?;
         let wanted = id.as_str().to_owned();
         let options = StopContainerOptions { signal: None, t: stop_timeout_secs.map(seconds) };
-        self.ask("stop a container", Some(id), limit, |docker| async move {
-            docker.stop_container(&wanted, Some(options)).await
+        self.ask("stop a container", Some(id), limit, |agreed| async move {
+            agreed.docker.stop_container(&wanted, Some(options)).await
         })
         .await
     }
@@ -121,8 +131,8 @@ impl DockerEngine {
     pub async fn kill(&self, id: &ContainerId, signal: &str) -> Result<(), EngineError> {
         let wanted = id.as_str().to_owned();
         let options = KillContainerOptions { signal: signal.to_owned() };
-        self.ask("signal a container", Some(id), self.limit(), |docker| async move {
-            docker.kill_container(&wanted, Some(options)).await
+        self.ask("signal a container", Some(id), self.limit(), |agreed| async move {
+            agreed.docker.kill_container(&wanted, Some(options)).await
         })
         .await
     }
@@ -134,8 +144,8 @@ impl DockerEngine {
     pub async fn remove_container(&self, id: &ContainerId, force: bool) -> Result<(), EngineError> {
         let wanted = id.as_str().to_owned();
         let options = RemoveContainerOptions { v: true, force, link: false };
-        self.ask("remove a container", Some(id), self.limit(), |docker| async move {
-            docker.remove_container(&wanted, Some(options)).await
+        self.ask("remove a container", Some(id), self.limit(), |agreed| async move {
+            agreed.docker.remove_container(&wanted, Some(options)).await
         })
         .await
     }
@@ -146,8 +156,8 @@ impl DockerEngine {
     /// [`EngineError::Refused`] while a container uses it; otherwise those of every request.
     pub async fn remove_image(&self, reference: &str) -> Result<(), EngineError> {
         let wanted = reference.to_owned();
-        self.ask("remove an image", None, self.limit(), |docker| async move {
-            let gone = docker.remove_image(&wanted, None::<RemoveImageOptions>, None).await;
+        self.ask("remove an image", None, self.limit(), |agreed| async move {
+            let gone = agreed.docker.remove_image(&wanted, None::<RemoveImageOptions>, None).await;
             match gone {
                 Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => Ok(()),
                 gone => gone.map(drop),
@@ -161,15 +171,47 @@ impl DockerEngine {
     /// # Errors
     /// Those of every request.
     pub async fn list_by_label(&self, label: &str) -> Result<Vec<ContainerId>, EngineError> {
-        let filters = [("label".to_owned(), vec![label.to_owned()])].into();
-        let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
-        let found = self
-            .ask("list containers", None, self.limit(), |docker| async move {
-                docker.list_containers(Some(options)).await
+        let listed = self.listed("list containers", self.limit(), &label_filter(label)).await?;
+        Ok(listed.iter().filter_map(Listed::id).collect())
+    }
+
+    /// All containers with the label `key`, those that do not run included, and its value.
+    ///
+    /// # Errors
+    /// Those of every request.
+    pub async fn containers_with_label(&self, key: &str) -> Result<Vec<(ContainerId, String)>, EngineError> {
+        let listed = self.listed("list containers", self.limit(), &label_filter(key)).await?;
+        Ok(listed
+            .iter()
+            .filter_map(|container| Some((container.id()?, container.label(key)?.to_owned())))
+            .collect())
+    }
+
+    /// Ids of all images with the label `key`, and its value.
+    ///
+    /// # Errors
+    /// Those of every request.
+    pub async fn images_with_label(&self, key: &str) -> Result<Vec<(String, String)>, EngineError> {
+        let path = format!("/images/json?all=false{}", label_filter(key));
+        let listed: Vec<ListedImage> = self
+            .ask("list images", None, self.limit(), |agreed| async move {
+                answer::json(&agreed.docker, agreed.target(&path)).await
             })
             .await?;
-        Ok(found.into_iter().filter_map(|container| ContainerId::new(container.id?).ok()).collect())
+        Ok(listed.into_iter().filter_map(|image| Some((image.id?, image.labels?.remove(key)?))).collect())
     }
+}
+
+/// An image in a list, as far as it is used.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct ListedImage {
+    id: Option<String>,
+    labels: Option<BTreeMap<String, String>>,
+}
+
+fn label_filter(label: &str) -> String {
+    format!("&filters={}", escaped(&json!({ "label": [label] }).to_string()))
 }
 
 fn body(spec: &WorkloadSpec) -> ContainerCreateBody {
@@ -190,7 +232,10 @@ fn body(spec: &WorkloadSpec) -> ContainerCreateBody {
             RestartPolicy::Always => RestartPolicyNameEnum::ALWAYS,
             RestartPolicy::UnlessStopped => RestartPolicyNameEnum::UNLESS_STOPPED,
         }),
-        maximum_retry_count: policy_limit(spec.restart_policy).map(signed),
+        maximum_retry_count: match spec.restart_policy {
+            RestartPolicy::OnFailure { max } if max != 0 => Some(signed(max)),
+            _ => None,
+        },
     };
     ContainerCreateBody {
         image: Some(spec.image.clone()),

@@ -6,7 +6,10 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::{Envelope, Event, EventType, Source};
+use crate::{Envelope, Event, EventType, HostMismatch, Source, Timestamp, UnknownType};
+
+pub(crate) const SPEC_VERSION: &str = "1.0";
+pub(crate) const CONTENT_TYPE: &str = "application/json";
 
 /// Where an event stands in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,7 +28,18 @@ pub enum ImportError {
     Attribute(&'static str),
     /// The type is not of this version.
     #[error(transparent)]
-    UnknownType(#[from] crate::UnknownType),
+    UnknownType(#[from] UnknownType),
+    /// The schema is not the one that this version reads.
+    #[error("`{kind}` has schema `{found}`; this version reads `{}`", dataschema(*.kind))]
+    UnknownSchema {
+        /// The type.
+        kind: EventType,
+        /// The schema found.
+        found: String,
+    },
+    /// The attributes contradict each other.
+    #[error(transparent)]
+    HostMismatch(#[from] HostMismatch),
     /// The payload is not what its type says.
     #[error("payload of `{kind}` cannot be read")]
     Payload {
@@ -49,7 +63,7 @@ pub fn to_json(event: &Event, position: Option<Position>) -> Value {
     let envelope = &event.envelope;
     let kind = event.event_type();
     let mut map = Map::new();
-    map.insert("specversion".into(), json!("1.0"));
+    map.insert("specversion".into(), json!(SPEC_VERSION));
     map.insert("id".into(), json!(envelope.id));
     map.insert("type".into(), json!(kind));
     map.insert("source".into(), json!(envelope.source.uri()));
@@ -61,7 +75,7 @@ pub fn to_json(event: &Event, position: Option<Position>) -> Value {
     optional("subject", envelope.subject.as_ref().map(|subject| json!(subject)));
     optional("time", Some(json!(envelope.time)));
     optional("dataschema", Some(json!(dataschema(kind))));
-    optional("datacontenttype", Some(json!("application/json")));
+    optional("datacontenttype", Some(json!(CONTENT_TYPE)));
     optional("host", Some(json!(envelope.host)));
     optional("correlationid", envelope.incident.map(|incident| json!(incident)));
     optional("causationid", envelope.cause.map(|cause| json!(cause)));
@@ -80,22 +94,36 @@ pub fn to_json(event: &Event, position: Option<Position>) -> Value {
 /// # Errors
 /// Names the attribute or the payload that cannot be read.
 pub fn from_json(json: &Value) -> Result<Event, ImportError> {
-    let kind: EventType = json["type"].as_str().ok_or(ImportError::Attribute("type"))?.parse()?;
-    if json["dataschema"].as_str() != Some(&dataschema(kind)) {
-        return Err(ImportError::Attribute("dataschema"));
+    constant(json, "specversion", SPEC_VERSION)?;
+    let kind: EventType = text(json, "type")?.parse()?;
+    let found = text(json, "dataschema")?;
+    if found != dataschema(kind) {
+        return Err(ImportError::UnknownSchema { kind, found: found.to_owned() });
     }
-    let data = kind.read(&json["data"]).map_err(|source| ImportError::Payload { kind, source })?;
+    if !json["datacontenttype"].is_null() {
+        constant(json, "datacontenttype", CONTENT_TYPE)?;
+    }
     let envelope = Envelope {
         id: required(json, "id")?,
-        source: source(json).ok_or(ImportError::Attribute("source"))?,
-        time: required(json, "time")?,
+        source: Source::from_uri(text(json, "source")?).ok_or(ImportError::Attribute("source"))?,
+        time: Timestamp::parse(text(json, "time")?).map_err(|_malformed| ImportError::Attribute("time"))?,
         host: required(json, "host")?,
         subject: optional(json, "subject")?,
         incident: optional(json, "correlationid")?,
         cause: optional(json, "causationid")?,
         traceparent: optional(json, "traceparent")?,
     };
+    envelope.check_host()?;
+    let data = kind.read(&json["data"]).map_err(|source| ImportError::Payload { kind, source })?;
     Ok(Event { envelope, data })
+}
+
+fn constant(json: &Value, name: &'static str, value: &str) -> Result<(), ImportError> {
+    if text(json, name)? == value { Ok(()) } else { Err(ImportError::Attribute(name)) }
+}
+
+fn text<'a>(json: &'a Value, name: &'static str) -> Result<&'a str, ImportError> {
+    json[name].as_str().ok_or(ImportError::Attribute(name))
 }
 
 fn required<T: serde::de::DeserializeOwned>(json: &Value, name: &'static str) -> Result<T, ImportError> {
@@ -107,9 +135,4 @@ fn optional<T: serde::de::DeserializeOwned>(
     name: &'static str,
 ) -> Result<Option<T>, ImportError> {
     serde_json::from_value(json[name].clone()).map_err(|_unreadable| ImportError::Attribute(name))
-}
-
-fn source(json: &Value) -> Option<Source> {
-    let (role, instance) = json["source"].as_str()?.strip_prefix('/')?.split_once('/')?;
-    Some(Source { role: role.parse().ok()?, instance: instance.to_owned() })
 }

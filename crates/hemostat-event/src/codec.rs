@@ -3,20 +3,31 @@
 //! The header names the type and its schema version, so a reader knows before the payload whether it can read
 //! it. Both maps carry field names; a reader skips the fields it does not know. Payload bytes stand alone so
 //! that a digest over them does not depend on the header.
+//!
+//! Invariants:
+//! - C-1: `decode(encode(event)) == event`, and the bytes are a function of the event.
+//! - C-2: `decode` never panics and takes no more memory than the bytes justify, whatever they are.
 
-use serde::{Deserialize, Serialize};
+use rmp_serde::decode::Error as ReadError;
+use serde::{Deserialize, Serialize, de::Error as _};
 
-use crate::{Envelope, Event, EventType};
+use crate::{
+    Envelope, Event, EventId, EventType, HostMismatch, HostName, IncidentId, Source, Subject, Timestamp,
+    TraceParent,
+};
 
 /// Most bytes one stored event may have. Evidence is cut far below this; the limit guards the reader.
 pub const EVENT_BYTES_MAX: usize = 1 << 20;
+
+/// Deepest nesting that is read. Ours is 6 deep; the limit keeps the reader's stack bounded.
+const DEPTH_MAX: usize = 32;
 
 /// Bytes that are not an event of this version. The entry is kept as it stands; nothing is lost.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
     /// The bytes are not a header.
     #[error("not an event")]
-    NotAnEvent(#[source] rmp_serde::decode::Error),
+    NotAnEvent(#[source] ReadError),
     /// The bytes are more than an event may have.
     #[error("{0} bytes are more than an event may have ({EVENT_BYTES_MAX})")]
     TooLarge(usize),
@@ -31,6 +42,9 @@ pub enum DecodeError {
         /// The version found.
         version: u32,
     },
+    /// The attributes contradict each other.
+    #[error(transparent)]
+    HostMismatch(#[from] HostMismatch),
     /// The payload is not what its type says.
     #[error("payload of `{kind}` cannot be read")]
     Payload {
@@ -38,20 +52,40 @@ pub enum DecodeError {
         kind: EventType,
         /// What the reader found.
         #[source]
-        source: rmp_serde::decode::Error,
+        source: ReadError,
     },
     /// Something follows the payload.
     #[error("{0} bytes follow the event")]
     TrailingBytes(usize),
 }
 
+/// What every version of every event starts with; read alone where the rest of a header cannot be read.
+#[derive(Deserialize)]
+struct Kind {
+    #[serde(rename = "type")]
+    name: String,
+    version: u32,
+}
+
+// The attributes stand here once more, and not as a flattened `Envelope`: serde flattens by way of a buffer, which
+// costs an allocation per attribute on the hot path of every agent.
 #[derive(Serialize)]
 struct HeaderOut<'a> {
     #[serde(rename = "type")]
     kind: &'a str,
     version: u32,
-    #[serde(flatten)]
-    envelope: &'a Envelope,
+    id: EventId,
+    source: &'a Source,
+    time: Timestamp,
+    host: &'a HostName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a Subject>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    incident: Option<IncidentId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<EventId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<&'a TraceParent>,
 }
 
 #[derive(Deserialize)]
@@ -59,15 +93,37 @@ struct HeaderIn {
     #[serde(rename = "type")]
     kind: String,
     version: u32,
-    #[serde(flatten)]
-    envelope: Envelope,
+    id: EventId,
+    source: Source,
+    time: Timestamp,
+    host: HostName,
+    #[serde(default)]
+    subject: Option<Subject>,
+    #[serde(default)]
+    incident: Option<IncidentId>,
+    #[serde(default)]
+    cause: Option<EventId>,
+    #[serde(default)]
+    traceparent: Option<TraceParent>,
 }
 
 /// Writes the stored form of `event`.
 #[must_use]
 pub fn encode(event: &Event) -> Vec<u8> {
     let kind = event.event_type();
-    let header = HeaderOut { kind: kind.as_str(), version: kind.version(), envelope: &event.envelope };
+    let envelope = &event.envelope;
+    let header = HeaderOut {
+        kind: kind.as_str(),
+        version: kind.version(),
+        id: envelope.id,
+        source: &envelope.source,
+        time: envelope.time,
+        host: &envelope.host,
+        subject: envelope.subject.as_ref(),
+        incident: envelope.incident,
+        cause: envelope.cause,
+        traceparent: envelope.traceparent.as_ref(),
+    };
     let mut bytes =
         rmp_serde::to_vec_named(&header).expect("a header has only values that MessagePack can write");
     rmp_serde::encode::write_named(&mut bytes, &event.data)
@@ -84,18 +140,57 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
         return Err(DecodeError::TooLarge(bytes.len()));
     }
     let mut rest = bytes;
-    let header = HeaderIn::deserialize(&mut rmp_serde::Deserializer::new(&mut rest))
-        .map_err(DecodeError::NotAnEvent)?;
-    let kind: EventType = header.kind.parse().map_err(|_unknown| DecodeError::UnknownType(header.kind))?;
-    // Upcasters of older versions go here, one arm per (type, version), when a second version exists.
-    if header.version != kind.version() {
-        return Err(DecodeError::UnknownVersion { kind, version: header.version });
-    }
-    let data = kind
-        .read(&mut rmp_serde::Deserializer::new(&mut rest))
+    let header: HeaderIn = read_map(&mut rest, |reader| HeaderIn::deserialize(reader))
+        .map_err(|error| header_error(bytes, error))?;
+    let kind = known(&header.kind, header.version)?;
+    let data = read_map(&mut rest, |reader| kind.read(reader))
         .map_err(|source| DecodeError::Payload { kind, source })?;
     if !rest.is_empty() {
         return Err(DecodeError::TrailingBytes(rest.len()));
     }
-    Ok(Event { envelope: header.envelope, data })
+    let envelope = Envelope {
+        id: header.id,
+        source: header.source,
+        time: header.time,
+        host: header.host,
+        subject: header.subject,
+        incident: header.incident,
+        cause: header.cause,
+        traceparent: header.traceparent,
+    };
+    envelope.check_host()?;
+    Ok(Event { envelope, data })
+}
+
+/// The type with this name, if this code reads this version of it. Upcasters of older versions have their place
+/// between here and the payload, one arm per (type, version).
+fn known(name: &str, version: u32) -> Result<EventType, DecodeError> {
+    let kind: EventType = name.parse().map_err(|crate::UnknownType(name)| DecodeError::UnknownType(name))?;
+    if version == kind.version() { Ok(kind) } else { Err(DecodeError::UnknownVersion { kind, version }) }
+}
+
+/// Why a header cannot be read: a type or version of the future may have other attributes, and then its name says
+/// more than the attribute that is missing.
+fn header_error(mut bytes: &[u8], error: ReadError) -> DecodeError {
+    match read_map(&mut bytes, |reader| Kind::deserialize(reader)) {
+        Ok(Kind { name, version }) => known(&name, version).err().unwrap_or(DecodeError::NotAnEvent(error)),
+        Err(_not_even_that) => DecodeError::NotAnEvent(error),
+    }
+}
+
+type Reader<'a, 'b> = rmp_serde::Deserializer<rmp_serde::decode::ReadReader<&'a mut &'b [u8]>>;
+
+/// Reads one map from the front of `rest`.
+fn read_map<'a, 'b, T>(
+    rest: &'a mut &'b [u8],
+    read: impl FnOnce(&mut Reader<'a, 'b>) -> Result<T, ReadError>,
+) -> Result<T, ReadError> {
+    // The reader would also take a sequence and read its values by position, and so assign them to the wrong
+    // fields once a field is added.
+    if !matches!(rest.first(), Some(0x80..=0x8f | 0xde | 0xdf)) {
+        return Err(ReadError::custom("expected a map with field names"));
+    }
+    let mut reader = rmp_serde::Deserializer::new(rest);
+    reader.set_max_depth(DEPTH_MAX);
+    read(&mut reader)
 }

@@ -21,6 +21,9 @@ pub enum IdError {
     /// A subject is `host/container`.
     #[error("`{0}` is not a subject (host/container)")]
     Subject(String),
+    /// Trace context has a fixed form.
+    #[error("`{0}` is not a W3C traceparent")]
+    TraceParent(String),
     /// The agents have fixed names.
     #[error("`{0}` is not a role")]
     Role(String),
@@ -138,7 +141,12 @@ macro_rules! uuid_text {
             }
 
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({ "type": "string", "format": "uuid", "description": $what })
+                schemars::json_schema!({
+                    "type": "string",
+                    "format": "uuid",
+                    "pattern": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+                    "description": $what,
+                })
             }
         }
     };
@@ -148,7 +156,7 @@ uuid_text!(EventId, "UUID of an event; version 5 where the event is derived.");
 uuid_text!(IncidentId, "UUID of an incident.");
 
 /// The engine's identity of a container: 12 to 64 hexadecimal digits.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ContainerId(String);
 
@@ -177,7 +185,7 @@ impl ContainerId {
 }
 
 /// The host of a container engine, as it appears in keys and subjects.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct HostName(String);
 
@@ -202,7 +210,7 @@ impl HostName {
 
 /// What an event is about: `host/container`. The container's name, not its id: names are unique on a host and
 /// survive a re-creation, so state and budgets do too.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Subject(String);
 
@@ -210,7 +218,7 @@ impl Subject {
     /// The subject for the container `name` on `host`; a leading `/`, as the engine writes it, is dropped.
     ///
     /// # Errors
-    /// [`IdError::Subject`] when `name` is empty, has white space or control characters, or is longer than 255.
+    /// [`IdError::Subject`] when `name` is empty, longer than 255 bytes, or has characters that are not printed.
     pub fn new(host: &HostName, name: &str) -> Result<Self, IdError> {
         format!("{}/{}", host.as_str(), name.trim_start_matches('/')).parse()
     }
@@ -245,13 +253,51 @@ impl FromStr for Subject {
         let refuse = || IdError::Subject(text.to_owned());
         let (host, name) = text.split_once('/').ok_or_else(refuse)?;
         HostName::new(host).map_err(|_invalid| refuse())?;
-        let printable = name.chars().all(|c| !c.is_control() && !c.is_whitespace());
+        let printable = name.chars().all(is_printed);
         if printable && (1..=255).contains(&name.len()) { Ok(Self(text.to_owned())) } else { Err(refuse()) }
     }
 }
 
+/// W3C trace context, level 1, section 3.2: `version-trace-parent-flags` in lower-case hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TraceParent(String);
+
+impl TraceParent {
+    /// Validates and keeps `text`.
+    ///
+    /// # Errors
+    /// [`IdError::TraceParent`] when `text` has another form, version `ff`, or an id that is all zeros.
+    pub fn new(text: impl Into<String>) -> Result<Self, IdError> {
+        let text = text.into();
+        let parts: Vec<&str> = text.split('-').collect();
+        let lengths = parts.iter().map(|part| part.len()).eq([2, 32, 16, 2]);
+        let digits = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-'));
+        let named = |part: &str| part.bytes().any(|byte| byte != b'0');
+        if lengths && digits && parts[0] != "ff" && named(parts[1]) && named(parts[2]) {
+            Ok(Self(text))
+        } else {
+            Err(IdError::TraceParent(text))
+        }
+    }
+
+    /// The whole text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Whether a character leaves a mark, and may stand in text that programs exchange: no control character, no white
+/// space (the byte order mark is some to JSON Schema), no noncharacter (Unicode 23.7).
+fn is_printed(c: char) -> bool {
+    let code = u32::from(c);
+    let noncharacter = (0xfdd0..=0xfdef).contains(&code) || code & 0xfffe == 0xfffe;
+    !c.is_control() && !c.is_whitespace() && c != '\u{feff}' && !noncharacter
+}
+
 macro_rules! text_id {
-    ($name:ident, $parse:expr) => {
+    ($name:ident, $parse:expr, $pattern:literal, $what:literal) => {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(&self.0)
@@ -271,12 +317,33 @@ macro_rules! text_id {
                 id.0
             }
         }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "pattern": $pattern, "description": $what })
+            }
+        }
     };
 }
 
-text_id!(ContainerId, ContainerId::new);
-text_id!(HostName, HostName::new);
-text_id!(Subject, |text: String| text.parse());
+text_id!(ContainerId, ContainerId::new, "^[0-9a-f]{12,64}$", "The engine's identity of a container.");
+text_id!(HostName, HostName::new, "^[A-Za-z0-9._-]{1,253}$", "The host of a container engine.");
+text_id!(
+    Subject,
+    |text: String| text.parse(),
+    r"^[A-Za-z0-9._-]{1,253}/[^\s\x00-\x1f\x7f-\x9f]{1,255}$",
+    "The container an event is about: host/name."
+);
+text_id!(
+    TraceParent,
+    TraceParent::new,
+    "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$",
+    "W3C trace context: version, trace id, parent id, flags."
+);
 
 /// A part of HemoStat that writes events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -328,3 +395,6 @@ impl FromStr for Role {
             .ok_or_else(|| IdError::Role(text.to_owned()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,7 @@ pub mod codec;
 mod container;
 mod data;
 mod envelope;
+mod figure;
 mod ids;
 mod sample;
 pub mod schema;
@@ -33,7 +34,7 @@ pub use data::{
     Rejection, RemediationComplete, RemediationNeeded, RemediationStarted, RemediationVerified, UnknownType,
     Verdict, Verification,
 };
-pub use envelope::{Envelope, Event, Source};
-pub use ids::{ContainerId, EventId, HostName, IdError, IncidentId, Role, Subject};
+pub use envelope::{Envelope, Event, HostMismatch, Source};
+pub use ids::{ContainerId, EventId, HostName, IdError, IncidentId, Role, Subject, TraceParent};
 pub use sample::{Sample, TrendPoint};
 pub use time::Timestamp;

@@ -13,16 +13,16 @@ pub struct Sample {
     pub state: RunState,
     /// CPU time used since the previous sample, in percent of what the container may use: its quota where it
     /// has one, else all processors of the host.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "crate::figure::absent")]
     pub cpu_percent: Option<f64>,
     /// Processors the container may use: its quota, or those of the host.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "crate::figure::absent")]
     pub cpu_limit_cores: Option<f64>,
     /// CPU time used since the container started, in nanoseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_usage_ns: Option<u64>,
     /// Scheduler periods in which the quota ran out, in percent of the periods since the previous sample.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "crate::figure::absent")]
     pub cpu_throttled_percent: Option<f64>,
     /// Working set in bytes: usage without inactive page cache.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,7 +31,7 @@ pub struct Sample {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_limit_bytes: Option<u64>,
     /// Working set in percent of the limit.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "crate::figure::absent")]
     pub memory_percent: Option<f64>,
     /// Bytes received on all networks since the container started.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,7 +79,7 @@ pub struct TrendPoint {
     /// When it was measured.
     pub at: Timestamp,
     /// CPU in percent of what the container may use.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "crate::figure::absent")]
     pub cpu_percent: Option<f64>,
     /// Working set in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]

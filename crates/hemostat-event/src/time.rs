@@ -9,8 +9,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A point in time with microsecond resolution, in UTC.
 ///
-/// Written as an integer (microseconds since the Unix epoch) in `MessagePack` and as RFC 3339 in JSON.
-/// Arithmetic saturates: a time stays a time whatever a stored event contains.
+/// Written as an integer (microseconds since the Unix epoch) in `MessagePack` and as RFC 3339 in JSON. Read in
+/// either form: a value inside a flattened or internally tagged type comes out of serde's buffer, which does not
+/// say whether it was filled from text. Times outside the years 1970 to 9999 are taken as the nearest one inside,
+/// and arithmetic saturates: a time stays a time whatever a stored event contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
 
@@ -100,12 +102,30 @@ impl Serialize for Timestamp {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if deserializer.is_human_readable() {
-            let text = String::deserialize(deserializer)?;
-            Self::parse(&text).map_err(de::Error::custom)
-        } else {
-            i64::deserialize(deserializer).map(Self::from_micros)
-        }
+        deserializer.deserialize_any(EitherForm)
+    }
+}
+
+/// Reads a time from its number or from its text.
+struct EitherForm;
+
+impl de::Visitor<'_> for EitherForm {
+    type Value = Timestamp;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("microseconds since the Unix epoch, or RFC 3339")
+    }
+
+    fn visit_i64<E: de::Error>(self, micros: i64) -> Result<Timestamp, E> {
+        Ok(Timestamp::from_micros(micros))
+    }
+
+    fn visit_u64<E: de::Error>(self, micros: u64) -> Result<Timestamp, E> {
+        Ok(Timestamp::from_micros(i64::try_from(micros).unwrap_or(i64::MAX)))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Timestamp, E> {
+        Timestamp::parse(text).map_err(E::custom)
     }
 }
 
@@ -115,6 +135,14 @@ impl schemars::JsonSchema for Timestamp {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string", "format": "date-time", "description": "RFC 3339, UTC, microseconds." })
+        schemars::json_schema!({
+            "type": "string",
+            "format": "date-time",
+            "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{6}Z$",
+            "description": "RFC 3339, UTC, with microseconds.",
+        })
     }
 }
+
+#[cfg(test)]
+mod tests;

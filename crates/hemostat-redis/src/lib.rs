@@ -1,1 +1,47 @@
-//! Placeholder.
+//! The event log of HemoStat on Redis Streams.
+//!
+//! [`RedisLog`] is the implementation of [`EventLog`](hemostat_agent::log::EventLog) on Redis 7.0 and later (and
+//! Valkey). [`managed`] runs a private redis-server for those who have none.
+//!
+//! Keys are `<namespace>:{<partition>}:<name>`; everything about one host is in one partition, and all keys of a
+//! partition have the same hash tag, so every script stays in one slot:
+//!
+//! | name | holds |
+//! |---|---|
+//! | `<type>`, `remediation_needed:<host>` | the streams; an entry has the fields `seq` and `event` |
+//! | `streams` | the names of the streams that were ever written to or read from |
+//! | `seq` | the number of the partition's last event |
+//! | `state:<role>` | container → version, a space, the state |
+//! | `seen:<n>` | ids of the events and commits of the `n`-th half day since 1970; gone after 24 h |
+//! | `cursor` | group, a space, stream → the position from which a lost group goes on, a space, the last acknowledged entry |
+//! | `timers:<role>`, `timer:<role>` | when each timer can be taken; its due time, a space, who took it |
+//! | `lease:<name>` | owner, epoch and end of a lease |
+//! | `agents` | role and instance → log time until which it counts, a space, what is known of it |
+//! | `meta` (partition 0) | version of this layout, number of partitions |
+//!
+//! Invariants:
+//! - RS-1: what changes more than one key is a script (`src/scripts`), so it happens as a whole. A script is refused
+//!   before its first line where Redis is at `maxmemory`, is a replica, or cannot persist.
+//! - RS-2: events come first in a script, all of one commit or none; what follows them cannot be refused.
+//! - RS-3: entries are handed out by one connection per reader and partition, which nothing else waits for, and
+//!   whose answers are never dropped: a read that is given up is finished by the next.
+//! - RS-4: a lost connection, group, stream, script or everything is a normal state, from which the same process
+//!   goes on.
+
+mod commit;
+mod connect;
+mod fault;
+mod keys;
+mod link;
+mod log;
+pub mod managed;
+mod reader;
+mod reply;
+mod scripts;
+mod server;
+mod status;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use connect::{ConnectError, RedisSettings};
+pub use log::RedisLog;

@@ -27,7 +27,7 @@ use crate::supervise::keep_running;
 
 /// What all agents of a process share.
 #[derive(Clone)]
-pub struct Shared {
+pub(crate) struct Shared {
     /// The configuration.
     pub config: Arc<Config>,
     /// The event log.
@@ -46,9 +46,8 @@ pub struct Shared {
     pub board: Arc<HealthBoard>,
 }
 
-
 /// Starts `roles`, each under supervision; they end when `stop` is cancelled.
-pub fn start(shared: &Shared, roles: &[Role], stop: &CancellationToken) -> JoinSet<()> {
+pub(crate) fn start(shared: &Shared, roles: &[Role], stop: &CancellationToken) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for &role in roles {
         let (shared, telemetry, stop) = (shared.clone(), Arc::clone(&shared.telemetry), stop.clone());
@@ -84,7 +83,7 @@ fn monitor(shared: &Shared) -> anyhow::Result<Monitor> {
             disk_every: config.disk_every,
             concurrency: config.concurrency,
             detect: config.detect.clone(),
-            labels: config.labels.clone(),
+            labels: config.labels,
             exclude: config.exclude.clone(),
             own_container: hemostat_docker::self_container_id(),
             lease: MONITOR_LEASE,
@@ -129,7 +128,7 @@ fn alerter(shared: Shared) -> anyhow::Result<Agent<Alerter, Telling>> {
 ///
 /// # Errors
 /// When the HTTP client cannot be made.
-pub fn notifiers(config: &Config) -> anyhow::Result<Vec<Arc<dyn Notifier>>> {
+pub(crate) fn notifiers(config: &Config) -> anyhow::Result<Vec<Arc<dyn Notifier>>> {
     let alert = &config.alert;
     let mut notifiers: Vec<Arc<dyn Notifier>> = Vec::new();
     if !alert.enabled {

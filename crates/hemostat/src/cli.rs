@@ -22,7 +22,7 @@ use crate::config;
   hemostat doctor                    is everything within reach?
 
 Exit codes: 0 ok, 1 finding, 2 usage or configuration, 3 something is out of reach.")]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -33,7 +33,7 @@ pub struct Cli {
 
 /// Where settings come from.
 #[derive(Debug, Args)]
-pub struct SettingsArgs {
+pub(crate) struct SettingsArgs {
     /// Configuration file (TOML).
     #[arg(short, long, global = true, env = "HEMOSTAT_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -47,7 +47,7 @@ pub struct SettingsArgs {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Run all agents in one process; starts a private redis-server when no Redis is configured
     Up(UpArgs),
     /// Run the agent that watches containers
@@ -102,7 +102,7 @@ pub enum Command {
 
 /// `hemostat up`.
 #[derive(Debug, Args)]
-pub struct UpArgs {
+pub(crate) struct UpArgs {
     /// Also start the demo's sick containers and show how they are healed.
     #[arg(long)]
     pub demo: bool,
@@ -117,7 +117,7 @@ pub struct UpArgs {
   hemostat demo
   hemostat demo --for 60s
   hemostat demo --only leak,oom")]
-pub struct DemoArgs {
+pub(crate) struct DemoArgs {
     /// End after this time at the latest; without it, the demo ends when every container has its verdict.
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
     pub run_for: Option<Duration>,
@@ -131,7 +131,7 @@ pub struct DemoArgs {
 
 /// How to print.
 #[derive(Debug, Clone, Copy, Args)]
-pub struct OutputArgs {
+pub(crate) struct OutputArgs {
     /// Form of the output.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub output: Output,
@@ -139,7 +139,7 @@ pub struct OutputArgs {
 
 /// Form of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Output {
+pub(crate) enum Output {
     /// For people.
     Table,
     /// For programs: one JSON object per line.
@@ -152,7 +152,7 @@ pub enum Output {
   hemostat log --since 1h
   hemostat log --follow --container web
   hemostat log -o json --type remediation_complete | jq .data.status")]
-pub struct LogArgs {
+pub(crate) struct LogArgs {
     /// Go on with new events as they come.
     #[arg(short, long)]
     pub follow: bool,
@@ -175,7 +175,7 @@ pub struct LogArgs {
 
 /// `hemostat incidents`.
 #[derive(Debug, Args)]
-pub struct IncidentsArgs {
+pub(crate) struct IncidentsArgs {
     /// Only those that are open.
     #[arg(long)]
     pub open: bool,
@@ -189,7 +189,7 @@ pub struct IncidentsArgs {
 
 /// `hemostat incident …`.
 #[derive(Debug, Subcommand)]
-pub enum IncidentCommand {
+pub(crate) enum IncidentCommand {
     /// Show an incident from its first symptom to its end
     Show {
         /// The incident's id or its beginning, or a container's name (its latest incident).
@@ -202,7 +202,7 @@ pub enum IncidentCommand {
 
 /// `hemostat explain`.
 #[derive(Debug, Args)]
-pub struct ExplainArgs {
+pub(crate) struct ExplainArgs {
     /// The id of an event or incident, or its beginning.
     pub id: String,
     /// Form of the output.
@@ -212,7 +212,7 @@ pub struct ExplainArgs {
 
 /// `hemostat healthcheck`.
 #[derive(Debug, Args)]
-pub struct HealthcheckArgs {
+pub(crate) struct HealthcheckArgs {
     /// Address of the agent; `http.listen` when absent.
     #[arg(long)]
     pub address: Option<SocketAddr>,
@@ -223,14 +223,14 @@ pub struct HealthcheckArgs {
 
 /// `hemostat bench …`.
 #[derive(Debug, Subcommand)]
-pub enum BenchCommand {
+pub(crate) enum BenchCommand {
     /// Time from the death of a real container to its alert and to its verified restart
     Reaction(ReactionArgs),
 }
 
 /// `hemostat bench reaction`.
 #[derive(Debug, Args)]
-pub struct ReactionArgs {
+pub(crate) struct ReactionArgs {
     /// Containers to let die, one after the other.
     #[arg(long, default_value_t = 20)]
     pub runs: usize,

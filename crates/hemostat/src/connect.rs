@@ -19,7 +19,7 @@ use crate::exit::{Failure, OrFailure};
 ///
 /// # Errors
 /// Exit 3 when there is none or it does not answer.
-pub async fn log(config: &Config) -> Result<RedisLog, Failure> {
+pub(crate) async fn log(config: &Config) -> Result<RedisLog, Failure> {
     let url = match &config.redis.url {
         Some(url) => url.clone(),
         None => private_url(config)?,
@@ -31,7 +31,7 @@ pub async fn log(config: &Config) -> Result<RedisLog, Failure> {
 ///
 /// # Errors
 /// Exit 3 when there is no redis-server, or the configured one does not answer.
-pub async fn log_or_private(config: &Config) -> Result<(RedisLog, Option<ManagedRedis>), Failure> {
+pub(crate) async fn log_or_private(config: &Config) -> Result<(RedisLog, Option<ManagedRedis>), Failure> {
     if let Some(url) = &config.redis.url {
         return Ok((open(config, url).await?, None));
     }
@@ -68,7 +68,7 @@ fn private_url(config: &Config) -> Result<Secret, Failure> {
 ///
 /// # Errors
 /// Exit 2 when nothing says where it could be.
-pub fn data_dir(config: &Config) -> Result<PathBuf, Failure> {
+pub(crate) fn data_dir(config: &Config) -> Result<PathBuf, Failure> {
     let home = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     config
         .data_dir
@@ -82,7 +82,7 @@ pub fn data_dir(config: &Config) -> Result<PathBuf, Failure> {
 ///
 /// # Errors
 /// Exit 3 with what to do when it cannot be reached.
-pub async fn engine(config: &Config) -> Result<(Arc<DockerEngine>, HostName), Failure> {
+pub(crate) async fn engine(config: &Config) -> Result<(Arc<DockerEngine>, HostName), Failure> {
     let settings = EngineSettings { host: config.docker_host.clone(), ..EngineSettings::default() };
     let engine = Arc::new(DockerEngine::connect(settings).or_unreachable()?);
     let info = engine.info().await.or_unreachable()?;
@@ -95,15 +95,16 @@ pub async fn engine(config: &Config) -> Result<(Arc<DockerEngine>, HostName), Fa
 
 /// A host name for the log from whatever the system calls itself.
 #[must_use]
-pub fn host_name(name: &str) -> HostName {
+pub(crate) fn host_name(name: &str) -> HostName {
     let fit = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
     let fitting: String = name.chars().map(fit).take(253).collect();
-    HostName::new(fitting).unwrap_or_else(|_empty| HostName::new("localhost").expect("a plain word is a host name"))
+    HostName::new(fitting)
+        .unwrap_or_else(|_empty| HostName::new("localhost").expect("a plain word is a host name"))
 }
 
 /// The name of this machine, for agents that reach no engine.
 #[must_use]
-pub fn own_host(config: &Config) -> HostName {
+pub(crate) fn own_host(config: &Config) -> HostName {
     config.host.clone().unwrap_or_else(|| host_name(&rustix::system::uname().nodename().to_string_lossy()))
 }
 
@@ -111,9 +112,11 @@ pub fn own_host(config: &Config) -> HostName {
 ///
 /// # Errors
 /// Exit 3 when the wanted address is taken.
-pub async fn listener(listen: Listen) -> Result<Option<TcpListener>, Failure> {
+pub(crate) async fn listener(listen: Listen) -> Result<Option<TcpListener>, Failure> {
     let bind = |address: SocketAddr| async move {
-        TcpListener::bind(address).await.with_context(|| format!("failed to listen on {address} (http.listen)"))
+        TcpListener::bind(address)
+            .await
+            .with_context(|| format!("failed to listen on {address} (http.listen)"))
     };
     match listen {
         Listen::Off => Ok(None),

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 /// Why a command did not end well.
 #[derive(Debug)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// It worked and found something (exit 1).
     Finding,
     /// It was asked for the wrong thing or configured wrongly (exit 2).
@@ -18,7 +18,7 @@ pub enum Failure {
 
 impl Failure {
     /// Says what went wrong on standard error and answers with the exit code.
-    pub fn report(self) -> ExitCode {
+    pub(crate) fn report(self) -> ExitCode {
         let (code, error) = match self {
             Self::Finding => return ExitCode::from(1),
             Self::Usage(error) => (2, error),
@@ -49,7 +49,9 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Finding => f.write_str("a finding"),
-            Self::Usage(error) | Self::Unreachable(error) | Self::Failed(error) => f.write_str(&one_line(error)),
+            Self::Usage(error) | Self::Unreachable(error) | Self::Failed(error) => {
+                f.write_str(&one_line(error))
+            }
         }
     }
 }
@@ -61,7 +63,7 @@ impl From<anyhow::Error> for Failure {
 }
 
 /// Names the exit code an error leads to.
-pub trait OrFailure<T> {
+pub(crate) trait OrFailure<T> {
     /// Exit 2.
     fn or_usage(self) -> Result<T, Failure>;
     /// Exit 3.

@@ -12,11 +12,18 @@ use crate::config::{Format, Logging};
 ///
 /// # Errors
 /// When the level is not a filter.
-pub fn start(logging: &Logging) -> Result<(), ParseError> {
+pub(crate) fn start(logging: &Logging) -> Result<(), ParseError> {
     let filter = if logging.level.contains('=') {
         EnvFilter::try_new(&logging.level)?
     } else {
-        let crates = ["hemostat", "hemostat_agent", "hemostat_redis", "hemostat_docker", "hemostat_http", "hemostat_web"];
+        let crates = [
+            "hemostat",
+            "hemostat_agent",
+            "hemostat_redis",
+            "hemostat_docker",
+            "hemostat_http",
+            "hemostat_web",
+        ];
         let ours: Vec<_> = crates.iter().map(|name| format!("{name}={}", logging.level)).collect();
         EnvFilter::try_new(format!("warn,{}", ours.join(",")))?
     };

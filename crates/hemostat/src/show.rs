@@ -11,9 +11,9 @@ use crate::exit::Failure;
 
 /// An empty table with a header; it fits the terminal's width.
 #[must_use]
-pub fn table(header: &[&str]) -> Table {
+pub(crate) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     if !colour() {
         table.force_no_tty();
     }
@@ -25,7 +25,7 @@ pub fn table(header: &[&str]) -> Table {
 ///
 /// # Errors
 /// When standard output is closed.
-pub fn print(table: &Table, empty: &str) -> Result<(), Failure> {
+pub(crate) fn print(table: &Table, empty: &str) -> Result<(), Failure> {
     if table.is_empty() { line(empty) } else { line(&table.to_string()) }
 }
 
@@ -33,7 +33,7 @@ pub fn print(table: &Table, empty: &str) -> Result<(), Failure> {
 ///
 /// # Errors
 /// When standard output is closed.
-pub fn line(text: &str) -> Result<(), Failure> {
+pub(crate) fn line(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     let written = writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush());
     match written {
@@ -47,19 +47,19 @@ pub fn line(text: &str) -> Result<(), Failure> {
 ///
 /// # Errors
 /// When standard output is closed.
-pub fn json(value: &impl serde::Serialize) -> Result<(), Failure> {
+pub(crate) fn json(value: &impl serde::Serialize) -> Result<(), Failure> {
     line(&serde_json::to_string(value).context("cannot write JSON")?)
 }
 
 /// Whether output may be coloured: on a terminal, unless NO_COLOR is set (no-color.org).
 #[must_use]
-pub fn colour() -> bool {
+pub(crate) fn colour() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
 /// A cell whose colour never says more than its word.
 #[must_use]
-pub fn coloured(text: impl ToString, colour: Option<Color>) -> Cell {
+pub(crate) fn coloured(text: impl ToString, colour: Option<Color>) -> Cell {
     let cell = Cell::new(text);
     match colour {
         Some(colour) => cell.fg(colour),
@@ -69,7 +69,7 @@ pub fn coloured(text: impl ToString, colour: Option<Color>) -> Cell {
 
 /// The colour of a severity.
 #[must_use]
-pub fn severity_colour(severity: Severity) -> Color {
+pub(crate) fn severity_colour(severity: Severity) -> Color {
     match severity {
         Severity::Info => Color::Blue,
         Severity::Warning => Color::Yellow,
@@ -79,19 +79,19 @@ pub fn severity_colour(severity: Severity) -> Color {
 
 /// A time of day for tables whose rows are close together: `06:05:36.123`, UTC.
 #[must_use]
-pub fn time_of_day(time: Timestamp) -> String {
+pub(crate) fn time_of_day(time: Timestamp) -> String {
     time.to_datetime().format("%H:%M:%S%.3f").to_string()
 }
 
 /// A date and time: `2026-11-24 06:05:36`, UTC.
 #[must_use]
-pub fn date_time(time: Timestamp) -> String {
+pub(crate) fn date_time(time: Timestamp) -> String {
     time.to_datetime().format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 /// A span with two units at most: `1.2s`, `3m 20s`, `2h 5m`.
 #[must_use]
-pub fn span(span: Duration) -> String {
+pub(crate) fn span(span: Duration) -> String {
     let seconds = span.as_secs();
     match seconds {
         0 => format!("{}ms", span.as_millis()),

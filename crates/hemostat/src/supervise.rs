@@ -19,8 +19,12 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 const RECOVERED_AFTER: Duration = Duration::from_secs(60);
 
 /// Runs `agent` until `stop` is cancelled, starting it again whenever it ends before.
-pub async fn keep_running<F, R>(role: Role, telemetry: Arc<Telemetry>, stop: CancellationToken, agent: F)
-where
+pub(crate) async fn keep_running<F, R>(
+    role: Role,
+    telemetry: Arc<Telemetry>,
+    stop: CancellationToken,
+    agent: F,
+) where
     F: Fn(CancellationToken) -> R,
     R: Future<Output = anyhow::Result<()>>,
 {

@@ -1,1 +1,309 @@
-//! log
+//! What every event log must do, as tests that run on each of them.
+//!
+//! An implementation brings a [`Harness`] that does to a log what the world does to it, and calls
+//! [`log_contract!`](crate::log_contract) with an expression that makes one.
+
+pub mod append;
+pub mod commit;
+mod events;
+pub mod group;
+pub mod leases;
+pub mod letters;
+pub mod loss;
+pub mod status;
+pub mod timers;
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hemostat_event::{EventType, Role};
+use tokio::time::timeout;
+
+use crate::log::{Commit, CommitAnswer, Entry, EntryId, EntryRef, EventLog, GroupReader, Membership};
+use crate::log::{Partition, StreamName};
+
+/// A log of its own for one test, and what can happen to it.
+#[async_trait]
+pub trait Harness: Send + Sync {
+    /// The log under test, empty at the start.
+    fn log(&self) -> Arc<dyn EventLog>;
+    /// Another client of the same log, as another process would have.
+    async fn second(&self) -> Arc<dyn EventLog>;
+    /// Lets log time pass: moves a manual clock, or waits. Cases move it by [`SPAN`] and less.
+    async fn advance(&self, by: Duration);
+    /// Writes an entry with these fields, past the port.
+    async fn put_raw(&self, partition: Partition, stream: &StreamName, fields: &[(&str, &[u8])]) -> EntryId;
+    /// Takes all groups of all streams away. Streams, states, cursors and the rest stay.
+    async fn lose_groups(&self);
+    /// Takes a stream away, with its entries and groups. Cursors and the rest stay.
+    async fn lose_stream(&self, partition: Partition, stream: &StreamName);
+    /// Takes everything away, as `FLUSHALL` and a restart without persistence do.
+    async fn lose_everything(&self);
+}
+
+/// A span that is really waited for where the clock is not manual: long enough that a loaded machine does not
+/// take it for longer than it is, short enough for a test.
+pub const SPAN: Duration = Duration::from_secs(1);
+/// A span that does not pass within a test.
+pub const LONG: Duration = Duration::from_secs(600);
+/// Longest wait of a read.
+pub const BLOCK: Duration = Duration::from_millis(50);
+/// Longest time a test waits for anything.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// Runs every case of the contract as a test of its own, on a harness made by the given expression, a future.
+#[macro_export]
+macro_rules! log_contract {
+    ($harness:expr) => {
+        $crate::log_contract! { @cases $harness;
+            append {
+                numbers_begin_with_one_and_have_no_gap_over_all_streams,
+                concurrent_appends_leave_no_gap,
+                an_event_is_appended_once,
+                known_events_of_a_call_are_left_out,
+                an_emitted_event_is_not_appended_again,
+                samples_are_appended_every_time,
+                events_stand_in_the_stream_of_their_type,
+                plans_stand_in_the_stream_of_their_host,
+                events_are_handed_out_as_they_were_appended,
+                entry_ids_grow_and_tell_the_log_time,
+                now_never_goes_back,
+                the_partition_of_a_host_is_the_same_for_every_client,
+                partitions_are_numbered_apart,
+            }
+            commit {
+                a_commit_writes_everything_and_acknowledges,
+                numbers_are_in_the_order_of_the_events,
+                a_commit_for_an_entry_that_was_never_read_is_fenced,
+                a_commit_for_an_entry_of_another_consumer_is_fenced,
+                a_commit_for_an_acknowledged_entry_is_fenced,
+                a_commit_for_an_entry_that_was_taken_over_is_fenced,
+                a_commit_of_a_role_that_does_not_read_the_stream_is_fenced,
+                a_commit_on_another_version_conflicts_and_can_be_decided_again,
+                a_repeated_commit_is_a_duplicate,
+                a_known_key_is_a_duplicate_whatever_the_version,
+                a_known_key_acknowledges_what_is_pending,
+                a_repeated_intermediate_commit_is_fenced_once_the_entry_is_not_pending,
+                an_intermediate_commit_keeps_the_entry_pending,
+                a_step_without_events_acknowledges_and_makes_no_state,
+                a_commit_without_a_state_keeps_the_state,
+                commits_of_one_call_see_each_other,
+                a_refused_commit_does_not_hinder_the_others_of_its_call,
+                of_concurrent_commits_one_is_made,
+                concurrent_commits_and_appends_leave_no_gap,
+                states_are_apart_by_role_and_subject,
+                states_of_a_host_are_listed,
+            }
+            group {
+                a_late_joiner_sees_the_backlog,
+                entries_of_a_stream_come_in_its_order,
+                a_read_hands_out_no_more_than_a_batch,
+                entries_of_all_streams_are_handed_out,
+                no_stream_waits_for_the_end_of_another,
+                a_read_without_entries_ends_empty,
+                a_waiting_read_is_woken_by_an_append,
+                two_consumers_never_get_the_same_entry,
+                concurrent_consumers_share_the_work,
+                groups_do_not_share_entries,
+                entries_in_flight_are_not_handed_out_twice,
+                entries_of_a_dead_consumer_are_taken_over,
+                entries_of_a_dead_consumer_are_not_taken_over_early,
+                idle_entries_do_not_wait_for_the_end_of_new_ones,
+                renewed_entries_are_not_taken_over,
+                a_renewal_takes_nothing_from_another,
+                a_renewal_does_not_revive_an_acknowledged_entry,
+                entries_idle_in_flight_come_back_to_their_reader,
+                unfinished_entries_come_first_after_rejoining,
+                what_was_taken_over_is_not_handed_out_after_rejoining,
+                acknowledged_entries_do_not_come_after_rejoining,
+                a_read_dropped_midway_loses_nothing,
+            }
+            loss {
+                a_reader_goes_on_after_its_group_is_lost,
+                a_joiner_goes_on_after_the_group_was_lost,
+                a_group_lost_before_its_first_acknowledgement_begins_anew,
+                unread_entries_outlive_the_group,
+                entries_appended_while_the_group_is_lost_come,
+                a_commit_after_the_group_is_lost_is_fenced_and_the_entry_comes_again,
+                what_comes_again_after_a_loss_is_a_duplicate,
+                a_letter_is_not_written_twice_after_a_loss,
+                groups_lost_in_all_streams_are_made_anew,
+                a_reader_goes_on_after_its_stream_is_lost,
+                a_waiting_reader_survives_the_loss_of_its_stream,
+                a_commit_for_an_entry_of_a_lost_stream_is_fenced,
+                a_reader_goes_on_after_everything_is_lost,
+            }
+            letters {
+                an_entry_that_is_no_event_is_handed_out_with_its_reason,
+                an_entry_without_an_event_field_is_handed_out_with_its_reason,
+                an_unknown_type_is_handed_out_with_its_name,
+                a_newer_version_is_handed_out_with_its_number,
+                a_bad_entry_does_not_hinder_its_neighbours,
+                bad_entries_are_in_a_range,
+                burial_writes_a_letter_with_the_original_and_acknowledges,
+                a_bad_entry_can_be_buried,
+                burial_of_an_entry_that_is_not_pending_is_fenced,
+                a_repeated_burial_is_a_duplicate,
+                burial_counts_as_an_acknowledgement_for_the_cursor,
+            }
+            timers {
+                a_timer_is_taken_when_it_is_due,
+                due_timers_come_in_the_order_of_their_deadlines,
+                no_more_timers_are_taken_than_asked_for,
+                a_taken_timer_is_not_taken_again_before_its_lease_ends,
+                a_timer_comes_back_when_its_lease_ends,
+                setting_a_timer_again_moves_it,
+                timers_of_one_subject_are_apart_by_name_and_cause,
+                the_acknowledging_commit_removes_the_timer,
+                an_intermediate_commit_keeps_the_timer,
+                a_commit_for_a_timer_that_was_not_taken_is_fenced,
+                a_commit_for_a_timer_is_made_after_its_lease_until_somebody_takes_it,
+                a_commit_for_a_timer_that_was_taken_over_is_fenced,
+                a_commit_for_a_timer_that_was_moved_is_fenced,
+                a_repeated_commit_for_a_timer_is_a_duplicate,
+                a_commit_for_a_timer_can_set_it_again,
+                timers_of_another_role_are_not_touched,
+                a_commit_that_is_not_made_sets_no_timer,
+                timers_outlive_the_groups,
+            }
+            leases {
+                a_lease_is_exclusive,
+                an_owner_renews_under_the_same_epoch,
+                a_lease_ends_by_itself,
+                an_ended_lease_is_not_renewed_but_taken_anew,
+                a_renewed_lease_does_not_end,
+                a_released_lease_can_be_taken_at_once,
+                a_release_by_another_changes_nothing,
+                a_release_under_a_stale_epoch_changes_nothing,
+                leases_are_apart_by_name,
+                a_commit_under_a_lease_is_made,
+                a_commit_under_a_stale_epoch_is_fenced,
+                a_commit_under_an_ended_lease_is_made_until_somebody_takes_it,
+                a_commit_under_a_released_lease_is_fenced,
+                a_repeated_commit_under_a_lease_is_a_duplicate,
+                a_commit_under_a_lease_on_another_version_conflicts,
+                of_concurrent_owners_one_gets_the_lease,
+                announced_replicas_are_listed,
+                a_replica_that_is_not_announced_again_is_not_listed,
+                announcing_again_replaces_and_prolongs,
+            }
+            status {
+                a_range_is_paged_without_loss_or_repetition,
+                a_range_of_a_missing_stream_is_empty,
+                a_range_does_not_touch_the_group,
+                streams_are_those_that_exist,
+                a_group_tells_what_is_pending_and_unread,
+                a_group_that_is_done_has_nothing_pending_and_nothing_unread,
+                every_group_is_told_apart,
+            }
+        }
+    };
+    (@cases $harness:expr; $($module:ident { $($case:ident,)+ })+) => {
+        $($(
+            #[tokio::test]
+            async fn $case() {
+                let harness = $harness.await;
+                $crate::contract::log::$module::$case(&harness).await;
+            }
+        )+)+
+    };
+}
+
+/// The stream whose entries the groups of the cases read.
+const INPUT: StreamName = StreamName::Type(EventType::ContainerChanged);
+/// The stream to which their commits append.
+const OUTPUT: StreamName = StreamName::Type(EventType::HealthRecovered);
+/// The role of the groups of the cases.
+const ROLE: Role = Role::Analyzer;
+
+/// Membership of `consumer` in the cases' group; what it holds is not taken over within a test.
+fn member(consumer: &str) -> Membership {
+    Membership {
+        role: ROLE,
+        consumer: consumer.to_owned(),
+        streams: vec![INPUT],
+        batch: 100,
+        block: BLOCK,
+        claim_after: LONG,
+    }
+}
+
+/// A reader of [`member`].
+async fn join(log: &Arc<dyn EventLog>, consumer: &str) -> Box<dyn GroupReader> {
+    log.join(member(consumer)).await.expect("the group can be joined")
+}
+
+/// A reader that takes over what was idle for [`SPAN`].
+async fn join_claiming(log: &Arc<dyn EventLog>, consumer: &str) -> Box<dyn GroupReader> {
+    let membership = Membership { claim_after: SPAN, ..member(consumer) };
+    log.join(membership).await.expect("the group can be joined")
+}
+
+/// What one read gives. Where there is nothing, log time passes until it gives up.
+async fn read(harness: &dyn Harness, reader: &mut dyn GroupReader) -> Vec<Entry> {
+    let mut reading = pin!(reader.read());
+    let read = async {
+        tokio::select! {
+            biased;
+            read = &mut reading => read,
+            () = harness.advance(BLOCK) => reading.await,
+        }
+    };
+    let read = timeout(WAIT_MAX, read).await.expect("a read ends when its wait is over");
+    read.expect("the log is there")
+}
+
+/// Reads until `count` entries have come, while log time passes.
+async fn take(harness: &dyn Harness, reader: &mut dyn GroupReader, count: usize) -> Vec<Entry> {
+    let mut taken = Vec::new();
+    let rounds = 10 * SPAN.as_millis() / BLOCK.as_millis();
+    for _round in 0..rounds {
+        if count <= taken.len() {
+            break;
+        }
+        taken.extend(read(harness, reader).await);
+    }
+    assert_eq!(taken.len(), count, "entries taken: {taken:?}");
+    taken
+}
+
+/// Reads one entry.
+async fn take_one(harness: &dyn Harness, reader: &mut dyn GroupReader) -> Entry {
+    take(harness, reader, 1).await.pop().expect("one entry was taken")
+}
+
+/// Makes one commit.
+async fn commit(log: &Arc<dyn EventLog>, commit: Commit) -> CommitAnswer {
+    let mut answers = log.commit(&[commit]).await.expect("the log is there");
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    answers.remove(0)
+}
+
+/// All entries of a stream in the partition of the cases' host.
+async fn all(log: &Arc<dyn EventLog>, stream: &StreamName) -> Vec<Entry> {
+    let partition = log.partition_of(&events::host());
+    log.range(partition, stream, EntryId::ZERO, 10_000).await.expect("the log is there")
+}
+
+/// The numbers of all entries in all streams of a partition, sorted.
+async fn numbers(log: &Arc<dyn EventLog>, partition: Partition) -> Vec<u64> {
+    let mut numbers = Vec::new();
+    for stream in log.streams(partition).await.expect("the log is there") {
+        let entries = log.range(partition, &stream, EntryId::ZERO, 10_000).await.expect("the log is there");
+        numbers.extend(entries.into_iter().filter_map(|entry| entry.seq));
+    }
+    numbers.sort_unstable();
+    numbers
+}
+
+/// Where entries stand.
+fn places(entries: &[Entry]) -> Vec<EntryRef> {
+    entries.iter().map(|entry| entry.at.clone()).collect()
+}
+
+/// Whether a commit was made.
+fn made(answer: &CommitAnswer) -> bool {
+    matches!(answer, CommitAnswer::Committed(_))
+}

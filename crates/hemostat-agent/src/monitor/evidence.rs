@@ -1,52 +1,48 @@
 //! Gathers what there is to see about a sick container, with secrets taken out.
 
+use std::time::Duration;
+
 use hemostat_core::engine::Inspection;
 use hemostat_core::redact::redact;
 use hemostat_event::{ContainerId, Evidence, EvidenceItem, EvidenceKind};
 use tokio::time::timeout;
 
-use crate::containers::Containers;
+use crate::containers::{Containers, EngineError};
 use crate::telemetry::Telemetry;
 
 /// Lines of the container's log that go into the evidence.
 const LOG_LINES: usize = 30;
 /// An alert does not wait longer for its log lines: they explain, they do not decide.
-const LOG_WAIT: std::time::Duration = std::time::Duration::from_millis(150);
+const LOG_WAIT: Duration = Duration::from_millis(150);
+
+/// The last lines of a container's log; empty where they cannot be had in time.
+pub(super) async fn log_tail(engine: &dyn Containers, telemetry: &Telemetry, id: &ContainerId) -> String {
+    let answer = timeout(LOG_WAIT, engine.log_tail(id, LOG_LINES)).await;
+    let answer = answer.unwrap_or(Err(EngineError::Timeout { operation: "read the log", limit: LOG_WAIT }));
+    answer.unwrap_or_else(|error| {
+        telemetry.engine_failed("read the log", &error);
+        String::new()
+    })
+}
 
 /// Completes the evidence of an alert: log tail, output of the last health check, what the engine knows.
-pub(super) async fn gather(
-    engine: &dyn Containers,
-    telemetry: &Telemetry,
-    id: &ContainerId,
-    inspection: &Inspection,
-    evidence: &mut Evidence,
-) {
-    let log = match timeout(LOG_WAIT, engine.log_tail(id, LOG_LINES)).await {
-        Ok(Ok(text)) => text,
-        Ok(Err(error)) => {
-            telemetry.engine_failed("read the log", &error);
-            String::new()
-        }
-        Err(_elapsed) => String::new(),
-    };
-    let health = inspection.health_output.clone().unwrap_or_default();
+pub(super) fn complete(evidence: &mut Evidence, log_tail: &str, inspection: &Inspection) {
+    let health = inspection.health_output.as_deref().unwrap_or_default();
+    let digest = digest(inspection);
     let pieces = [
-        ("log", EvidenceKind::LogTail, log),
+        ("log", EvidenceKind::LogTail, log_tail),
         ("health", EvidenceKind::HealthOutput, health),
-        ("inspection", EvidenceKind::Inspection, digest(inspection)),
+        ("inspection", EvidenceKind::Inspection, digest.as_str()),
     ];
+    for (name, kind, text) in pieces {
+        if !text.trim().is_empty() {
+            evidence.items.push(EvidenceItem { id: name.to_owned(), kind, text: text.to_owned() });
+        }
+    }
     for item in &mut evidence.items {
         let (text, found) = redact(&item.text);
         item.text = text;
         evidence.redactions += found;
-    }
-    for (name, kind, text) in pieces {
-        if text.trim().is_empty() {
-            continue;
-        }
-        let (text, found) = redact(&text);
-        evidence.redactions += found;
-        evidence.items.push(EvidenceItem { id: name.to_owned(), kind, text });
     }
 }
 

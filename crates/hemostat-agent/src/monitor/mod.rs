@@ -1,39 +1,51 @@
 //! The monitor: watches one container engine and writes what it sees to the log.
 //!
-//! One monitor per engine is active; the others wait for the lease. The active one follows the engine's events,
-//! polls on an interval and gives every container its own task ([`actor`]), so that a slow container delays only
-//! itself and what happens to one container is handled in order.
+//! One monitor per engine is active; the others wait for the lease ([`tenure`]). The active one follows the engine's
+//! events ([`follow`]), lists the containers on an interval ([`fleet`]) and gives every container its own task
+//! ([`actor`]), so that a slow container delays only itself and what happens to one container is handled in order.
+//! Nothing between an engine event and its alert waits for a poll.
 //!
 //! Invariants:
 //! - M-1: whatever the event stream misses (a broken connection, a restart of the monitor) the next listing
-//!   finds: every poll reconciles the containers known with those that exist.
+//!   finds: every poll reconciles the containers known with those that exist, and the first one of a term also with
+//!   those the log knows.
 //! - M-2: decision events (changes, alerts, recoveries) are written under the lease and the state's version;
 //!   samples are written apart and dropped first when the log is behind.
+//! - M-3: the event stream begins before the first listing, and before this monitor: events from [`HANDOVER`] ago on
+//!   are decided on (what the monitor before this one wrote is known by its ids), those from [`WARM_UP`] ago on are
+//!   remembered, so that a stop that was asked for just before is not taken for a death.
+//! - M-4: a container whose handling fails costs nobody else its watch.
 
 mod actor;
 mod evidence;
+mod fleet;
 mod follow;
+mod record;
 mod samples;
+mod tenure;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hemostat_core::detect;
-use hemostat_core::engine::{EngineEvent, EngineEventKind, EngineInfo};
+use hemostat_core::engine::EngineInfo;
 use hemostat_core::labels::PolicyDefaults;
-use hemostat_event::{ContainerId, HostName, Role};
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use hemostat_event::{ContainerId, HostName, Role, Timestamp};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::LogClock;
-use crate::containers::{Containers, EngineError};
+use crate::containers::Containers;
 use crate::health::Tick;
-use crate::log::{EventLog, Lease, LogError};
+use crate::log::{EventLog, LogError};
 use crate::telemetry::Telemetry;
-use actor::{Actor, Told};
+use fleet::Fleet;
+use tenure::{NoTenure, Tenure};
 
 /// How a monitor runs.
 #[derive(Debug, Clone)]
@@ -46,7 +58,7 @@ pub struct Settings {
     pub interval: Duration,
     /// Polls between two measurements of the writable layers, which cost the engine a walk over them.
     pub disk_every: u32,
-    /// Engine requests at a time.
+    /// Engine requests of a poll at a time.
     pub concurrency: usize,
     /// When a figure is an anomaly.
     pub detect: detect::Settings,
@@ -58,17 +70,6 @@ pub struct Settings {
     pub own_container: Option<ContainerId>,
     /// How long the lease of the engine lasts without renewal.
     pub lease: Duration,
-}
-
-/// Why a monitor ended before it was told to.
-#[derive(Debug, thiserror::Error)]
-pub enum MonitorError {
-    /// The engine did not answer at the start.
-    #[error("failed to reach the container engine")]
-    Engine(#[from] EngineError),
-    /// The log refuses the monitor for good.
-    #[error("failed to write to the event log")]
-    Log(#[from] LogError),
 }
 
 /// One monitor.
@@ -87,7 +88,7 @@ pub struct Monitor {
     pub tick: Tick,
 }
 
-/// What all container tasks of one term share.
+/// What all tasks of one term share: the time from getting the lease to losing it.
 struct Term {
     engine: Arc<dyn Containers>,
     log: Arc<dyn EventLog>,
@@ -95,211 +96,185 @@ struct Term {
     settings: Settings,
     telemetry: Arc<Telemetry>,
     info: EngineInfo,
-    lease: Lease,
+    tenure: Arc<Tenure>,
+    /// Engine events before this are remembered, not decided on.
+    decided_from: Timestamp,
     /// Limits the engine requests of a poll.
     permits: Semaphore,
     samples: samples::Samples,
-    /// Cancelled when the lease is lost.
+    /// The names of the containers, as far as they are known.
+    names: Mutex<BTreeMap<ContainerId, String>>,
+    /// Cancelled when the monitor stops or loses its lease.
     over: CancellationToken,
 }
 
 impl Monitor {
-    /// Watches until `stop` is cancelled.
+    /// Watches until `stop` is cancelled. When it is dropped, all its tasks end where they are.
     ///
     /// # Errors
-    /// When the engine does not answer at the start or the log refuses; the caller starts it again.
-    pub async fn run(self, stop: CancellationToken) -> Result<(), MonitorError> {
-        let info = self.engine.info().await?;
-        let name = format!("engine:{}", self.settings.host);
-        while !stop.is_cancelled() {
+    /// When the log refuses; whatever can pass is waited for.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), LogError> {
+        let mut wait = RETRY_FIRST;
+        // A request that hangs must not keep a stop waiting; what it asked for ends by itself.
+        while let Some(begun) = stop.run_until_cancelled(self.begin(&stop)).await {
             self.tick.tick();
-            match self.log.lease(&name, &self.settings.host, &self.settings.instance, self.settings.lease).await {
-                Ok(Some(lease)) => {
+            wait = match begun? {
+                Begun::Term(term) => {
                     self.telemetry.monitor_active(true, self.settings.host.as_str());
-                    let ended = self.term(info.clone(), lease, &stop).await;
-                    self.telemetry.monitor_active(false, self.settings.host.as_str());
-                    ended?;
+                    self.watch(&Arc::new(*term)).await;
+                    RETRY_FIRST
                 }
-                Ok(None) => {
+                Begun::Standby => {
                     self.tick.ready(true, "standby: another monitor holds the lease of this engine");
-                    self.telemetry.monitor_active(false, self.settings.host.as_str());
                     pause(self.settings.lease / 3, &stop).await;
+                    RETRY_FIRST
                 }
-                Err(error @ LogError::Refused { .. }) => return Err(error.into()),
-                Err(error) => {
-                    self.tick.ready(false, "the event log is away");
-                    self.telemetry.log_failed(Role::Monitor, &error, 1);
-                    pause(RETRY, &stop).await;
+                Begun::Away(what) => {
+                    self.tick.ready(false, what);
+                    pause(wait, &stop).await;
+                    (wait * 2).min(RETRY_MAX)
                 }
-            }
+            };
+            self.telemetry.monitor_active(false, self.settings.host.as_str());
         }
         Ok(())
     }
 
-    /// Watches as long as the lease lasts.
-    async fn term(&self, info: EngineInfo, lease: Lease, stop: &CancellationToken) -> Result<(), MonitorError> {
+    /// Takes the lease, once the engine answers: a monitor that cannot watch must not keep others from it.
+    async fn begin(&self, stop: &CancellationToken) -> Result<Begun, LogError> {
+        let info = match self.engine.info().await {
+            Ok(info) => info,
+            Err(error) => {
+                self.telemetry.engine_failed("info", &error);
+                return Ok(Begun::Away(ENGINE_AWAY));
+            }
+        };
         let over = stop.child_token();
-        let (samples, batcher) =
-            samples::spawn(Arc::clone(&self.log), Arc::clone(&self.telemetry), over.clone());
-        let term = Arc::new(Term {
+        let begun = async {
+            let now = self.clock.now().await.map_err(NoTenure::Log)?;
+            let tenure = Tenure::begin(&self.log, &self.telemetry, &self.settings, over.clone()).await?;
+            Ok((now, Arc::new(tenure)))
+        };
+        let (now, tenure) = match begun.await {
+            Ok(begun) => begun,
+            Err(NoTenure::Taken) => return Ok(Begun::Standby),
+            Err(NoTenure::Log(error @ LogError::Refused { .. })) => return Err(error),
+            Err(NoTenure::Log(error)) => {
+                self.telemetry.log_failed(Role::Monitor, &error, 1);
+                return Ok(Begun::Away(LOG_AWAY));
+            }
+        };
+        Ok(Begun::Term(Box::new(Term {
             engine: Arc::clone(&self.engine),
             log: Arc::clone(&self.log),
             clock: Arc::clone(&self.clock),
-            permits: Semaphore::new(self.settings.concurrency),
+            permits: Semaphore::new(self.settings.concurrency.max(1)),
+            samples: samples::spawn(Arc::clone(&self.log), Arc::clone(&self.telemetry), Arc::clone(&tenure)),
             settings: self.settings.clone(),
             telemetry: Arc::clone(&self.telemetry),
             info,
-            lease: lease.clone(),
-            samples,
-            over: over.clone(),
-        });
-        let mut events = follow::spawn(Arc::clone(&self.engine), Arc::clone(&self.telemetry), over.clone());
+            tenure,
+            decided_from: now - HANDOVER,
+            names: Mutex::default(),
+            over,
+        })))
+    }
+
+    /// Watches as long as the term lasts.
+    async fn watch(&self, term: &Arc<Term>) {
+        let _renewing = tenure::keep(Arc::clone(&term.tenure));
+        let since = term.decided_from + HANDOVER - WARM_UP;
+        let (mut events, _following) =
+            follow::spawn(Arc::clone(&self.engine), Arc::clone(&self.telemetry), since);
+        let mut reachable = term.tenure.reachable();
         let mut poll = interval(self.settings.interval);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut renewal = interval(self.settings.lease / 3);
-        let mut fleet = Fleet { term: Arc::clone(&term), actors: BTreeMap::new(), tasks: JoinSet::new(), polls: 0 };
+        let mut beat = interval(self.settings.lease / 3);
+        let mut fleet = Fleet::new(Arc::clone(term));
         loop {
             tokio::select! {
                 biased;
-                () = over.cancelled() => break,
-                _ = renewal.tick() => self.renew(&lease, &over).await,
+                () = term.over.cancelled() => break,
                 event = events.recv() => match event {
-                    Some(follow::Followed::Event(event)) => fleet.tell(event).await,
+                    Some(follow::Followed::Event(event)) => fleet.tell(event),
                     Some(follow::Followed::Reconnected) => poll.reset_immediately(),
                     None => break,
                 },
-                _ = poll.tick() => {
-                    self.tick.tick();
-                    match fleet.poll().await {
-                        Ok(()) => self.tick.ready(true, format!("{} containers", fleet.actors.len())),
-                        Err(error) => {
-                            self.tick.ready(false, "the container engine is away");
-                            self.telemetry.engine_failed("list", &error);
-                        }
-                    }
-                },
-                Some(ended) = fleet.tasks.join_next() => fleet.ended(ended),
+                _ = beat.tick() => self.tick.tick(),
+                () = fleet.goes_on() => {}
+                Ok(()) = reachable.changed() => {}
+                _ = poll.tick(), if !fleet.is_listing() => fleet.list(),
+            }
+            let log = *reachable.borrow_and_update();
+            match fleet.watched() {
+                Err(starting_or_away) => self.tick.ready(false, starting_or_away),
+                Ok(_) if !log => self.tick.ready(false, LOG_AWAY),
+                Ok(containers) => self.tick.ready(true, format!("{containers} containers")),
             }
         }
-        over.cancel();
-        fleet.shutdown().await;
-        batcher.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
-        // The next monitor need not wait for the end of the lease; if this fails it waits.
-        if let Err(error) = self.log.release(&lease, &self.settings.instance).await {
-            self.telemetry.log_failed(Role::Monitor, &error, 1);
-        }
-        Ok(())
-    }
-
-    async fn renew(&self, lease: &Lease, over: &CancellationToken) {
-        let settings = &self.settings;
-        self.tick.tick();
-        match self.log.lease(&lease.name, &lease.host, &settings.instance, settings.lease).await {
-            Ok(Some(renewed)) if renewed.epoch == lease.epoch => {}
-            Ok(_) => over.cancel(),
-            // While the log is away nobody else can take the lease; commits under it are checked anyway.
-            Err(error) => self.telemetry.log_failed(Role::Monitor, &error, 1),
-        }
+        term.over.cancel();
+        let end = Instant::now() + DRAIN;
+        fleet.shutdown(end).await;
+        let _hangs = timeout_at(end + RELEASE, term.tenure.release()).await;
     }
 }
 
-/// The containers of one term, each with its task.
-struct Fleet {
-    term: Arc<Term>,
-    actors: BTreeMap<ContainerId, mpsc::Sender<Told>>,
-    tasks: JoinSet<ContainerId>,
-    polls: u32,
+/// What came of the wish to watch.
+enum Begun {
+    /// The lease is ours.
+    Term(Box<Term>),
+    /// Another monitor has it.
+    Standby,
+    /// The engine or the log does not answer.
+    Away(&'static str),
 }
 
-impl Fleet {
-    /// Hands an engine event to its container's task.
-    async fn tell(&mut self, event: EngineEvent) {
-        if event.kind == EngineEventKind::Create {
-            // Nothing runs yet; the start event follows, and the next poll finds what never starts.
-            return;
-        }
-        let actor = self.actor(&event.id);
-        // An actor that has ended (its container is gone) needs no more news.
-        let _gone = actor.send(Told::Engine(event)).await;
+impl Term {
+    fn names(&self) -> MutexGuard<'_, BTreeMap<ContainerId, String>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lists the containers, starts and ends tasks, asks each for a sample.
-    async fn poll(&mut self) -> Result<(), EngineError> {
-        let began = Instant::now();
-        let listed = self.term.engine.list().await?;
-        let disk = if self.polls.is_multiple_of(self.term.settings.disk_every.max(1)) {
-            self.disk_usage().await
-        } else {
-            BTreeMap::new()
-        };
-        self.polls = self.polls.wrapping_add(1);
-        let gone: Vec<_> = self.actors.keys().filter(|id| !listed.contains(id)).cloned().collect();
-        for id in gone {
-            if let Some(actor) = self.actors.get(&id) {
-                let _ended = actor.send(Told::Gone).await;
+    /// Asks the log until it answers; `None` when the term is over before it does.
+    async fn patiently<T, F>(&self, ask: impl Fn() -> F) -> Option<T>
+    where
+        F: Future<Output = Result<T, LogError>>,
+    {
+        let (mut failures, mut wait) = (0, RETRY_FIRST);
+        while !self.over.is_cancelled() {
+            match ask().await {
+                Ok(answer) => return Some(answer),
+                Err(error) => {
+                    // That the log is away says whoever renews the lease; that it refuses is said here only.
+                    failures += if matches!(error, LogError::Refused { .. }) { 1 } else { 2 };
+                    self.telemetry.log_failed(Role::Monitor, &error, failures);
+                    pause(wait, &self.over).await;
+                    wait = (wait * 2).min(RETRY_MAX);
+                }
             }
         }
-        for id in &listed {
-            let sample = Told::Sample { disk: disk.get(id).copied() };
-            // A container that is still busy with the last poll skips this one.
-            let _busy = self.actor(id).try_send(sample);
-        }
-        self.term.telemetry.cycle(listed.len(), began.elapsed());
-        Ok(())
-    }
-
-    async fn disk_usage(&self) -> BTreeMap<ContainerId, u64> {
-        match self.term.engine.disk_usage().await {
-            Ok(sizes) => sizes.into_iter().collect(),
-            Err(error) => {
-                self.term.telemetry.engine_failed("disk usage", &error);
-                BTreeMap::new()
-            }
-        }
-    }
-
-    fn actor(&mut self, id: &ContainerId) -> mpsc::Sender<Told> {
-        if let Some(actor) = self.actors.get(id)
-            && !actor.is_closed()
-        {
-            return actor.clone();
-        }
-        let (sender, receiver) = mpsc::channel(MAILBOX);
-        self.actors.insert(id.clone(), sender.clone());
-        let actor = Actor::new(Arc::clone(&self.term), id.clone());
-        let name = id.clone();
-        self.tasks.spawn(async move {
-            actor.run(receiver).await;
-            name
-        });
-        sender
-    }
-
-    fn ended(&mut self, ended: Result<ContainerId, tokio::task::JoinError>) {
-        let id = ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
-        if self.actors.get(&id).is_some_and(mpsc::Sender::is_closed) {
-            self.actors.remove(&id);
-        }
-    }
-
-    /// Ends all tasks; each finishes what it is writing.
-    async fn shutdown(mut self) {
-        self.actors.clear();
-        let ended = tokio::time::timeout(DRAIN, async { while self.tasks.join_next().await.is_some() {} }).await;
-        if ended.is_err() {
-            self.term.telemetry.drain_cut(Role::Monitor, self.tasks.len());
-            self.tasks.shutdown().await;
-        }
+        None
     }
 }
 
 async fn pause(span: Duration, stop: &CancellationToken) {
-    let _stopped = tokio::time::timeout(span, stop.cancelled()).await;
+    let _stopped = timeout(span, stop.cancelled()).await;
 }
 
-/// Messages a container's task may have waiting: an engine tells a handful per restart.
-const MAILBOX: usize = 64;
+/// Engine events from so long before a term on are decided on: longer than it takes from the death of one monitor to
+/// the term of the next one, and than clocks of two hosts differ.
+const HANDOVER: Duration = Duration::from_secs(20);
+/// Engine events from so long before a term on are remembered: [`HANDOVER`] and the time within which a request to
+/// stop explains an end.
+const WARM_UP: Duration = Duration::from_secs(60);
 /// Time for the container tasks to end at a shutdown.
 const DRAIN: Duration = Duration::from_millis(1_200);
-/// Wait before the log is tried again.
-const RETRY: Duration = Duration::from_millis(500);
+/// Time to give the lease back after that.
+const RELEASE: Duration = Duration::from_millis(300);
+/// First wait before the log or the engine is tried again; doubled each time.
+const RETRY_FIRST: Duration = Duration::from_millis(50);
+/// Longest wait before the log or the engine is tried again.
+const RETRY_MAX: Duration = Duration::from_secs(2);
+
+/// Why a monitor is not ready.
+const ENGINE_AWAY: &str = "the container engine is away";
+const LOG_AWAY: &str = "the event log is away";

@@ -5,17 +5,18 @@ use std::time::Duration;
 
 use hemostat_event::{Event, Role};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio::time::sleep;
+use tokio_util::task::AbortOnDropHandle;
 
+use super::tenure::Tenure;
 use crate::log::EventLog;
 use crate::telemetry::Telemetry;
 
-/// A handle to the writer of samples.
-#[derive(Clone)]
+/// A handle to the writer of samples; the writer ends with it, and what waits then is dropped.
 pub(super) struct Samples {
     queue: mpsc::Sender<Event>,
     telemetry: Arc<Telemetry>,
+    _writer: AbortOnDropHandle<()>,
 }
 
 impl Samples {
@@ -28,35 +29,35 @@ impl Samples {
 }
 
 /// Starts the writer.
-pub(super) fn spawn(
-    log: Arc<dyn EventLog>,
-    telemetry: Arc<Telemetry>,
-    stop: CancellationToken,
-) -> (Samples, JoinHandle<()>) {
-    let (queue, mut samples) = mpsc::channel(QUEUE);
-    let handle = Samples { queue, telemetry: Arc::clone(&telemetry) };
-    let task = tokio::spawn(async move {
+pub(super) fn spawn(log: Arc<dyn EventLog>, telemetry: Arc<Telemetry>, tenure: Arc<Tenure>) -> Samples {
+    let (queue, mut waiting) = mpsc::channel(QUEUE);
+    let shed = Arc::clone(&telemetry);
+    let writer = tokio::spawn(async move {
         let mut batch = Vec::with_capacity(BATCH);
-        loop {
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => break,
-                taken = samples.recv_many(&mut batch, BATCH) => if taken == 0 { break },
-            }
-            // One failed try is enough: the next poll brings fresher figures.
-            match log.append(&batch).await {
-                Ok(written) => telemetry.sampled(written.len()),
-                Err(error) => {
-                    telemetry.log_failed(Role::Monitor, &error, 2);
-                    telemetry.samples_shed(batch.len());
-                }
+        while waiting.recv_many(&mut batch, BATCH).await != 0 {
+            // The log does not check who writes samples: two monitors must not sample one engine.
+            if tenure.is_certain() {
+                write(log.as_ref(), &telemetry, &batch).await;
+            } else {
+                telemetry.samples_shed(batch.len());
             }
             batch.clear();
             // Gathers what a poll brings, instead of writing it one by one.
-            let _stopped = tokio::time::timeout(GATHER, stop.cancelled()).await;
+            sleep(GATHER).await;
         }
     });
-    (handle, task)
+    Samples { queue, telemetry: shed, _writer: AbortOnDropHandle::new(writer) }
+}
+
+/// One failed try is enough: the next poll brings fresher figures.
+async fn write(log: &dyn EventLog, telemetry: &Telemetry, batch: &[Event]) {
+    match log.append(batch).await {
+        Ok(written) => telemetry.sampled(written.len()),
+        Err(error) => {
+            telemetry.log_failed(Role::Monitor, &error, 2);
+            telemetry.samples_shed(batch.len());
+        }
+    }
 }
 
 /// Samples that may wait: one poll of a large host.

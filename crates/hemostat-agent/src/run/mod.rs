@@ -9,19 +9,33 @@
 //! - RL-1: an input is acknowledged by the commit of its last decision or by its dead letter, by nothing else.
 //! - RL-2: an effect is performed only after the commit of the decision that asked for it.
 //! - RL-3: on a shutdown nothing new is begun, what runs has [`Settings::drain`] to end, and what has not ended
-//!   stays pending for another replica.
+//!   stays pending for another replica. That holds while the log is away too.
+//! - RL-4: a log that is away is waited for and counts as no try: an outage makes no dead letters.
+//! - RL-5: an input that cannot be dealt with (its decision panics, its state cannot be read) costs its container
+//!   the tries it is allowed and then becomes a dead letter; other containers go on meanwhile.
 
 mod committer;
 mod lanes;
+mod letter;
 mod reader;
+mod record;
+mod room;
+mod states;
 mod step;
+#[cfg(test)]
+mod tests;
+mod timekeeper;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use hemostat_core::role::Decide;
 use hemostat_event::{HostName, Source, Subject};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::LogClock;
@@ -41,13 +55,13 @@ pub trait Perform<D: Decide>: Send + Sync {
 pub struct Settings {
     /// The replica's name, unique among those that run.
     pub instance: String,
-    /// The host it runs on; letters about inputs without a subject are filed there.
+    /// The host it runs on; letters about entries that cannot be read are filed there.
     pub host: HostName,
     /// The streams it reads.
     pub streams: Vec<StreamName>,
     /// Inputs dealt with at a time.
     pub concurrency: usize,
-    /// Inputs taken from the log and not finished.
+    /// Entries taken from the log and not finished.
     pub in_flight_max: usize,
     /// Tries before an input becomes a dead letter.
     pub attempts_max: u32,
@@ -70,7 +84,7 @@ impl Settings {
             // A restart waits for the engine most of its time, so this is not bound to the processors.
             concurrency: 16,
             in_flight_max: 256,
-            // With the back-off below, ten tries span about a quarter of an hour.
+            // With the back-off below, ten tries span about four minutes.
             attempts_max: 10,
             claim_after: Duration::from_secs(30),
             timer_interval: Duration::from_millis(250),
@@ -80,16 +94,41 @@ impl Settings {
     }
 }
 
+/// Most entries handed out by one read.
+const BATCH: usize = 64;
 /// Longest wait of the reader for a new entry: bounds the time a shutdown waits for it.
 const BLOCK: Duration = Duration::from_millis(400);
 /// First wait after a failed try; doubled each time.
 const BACKOFF_FIRST: Duration = Duration::from_millis(500);
 /// Longest wait after a failed try.
 const BACKOFF_MAX: Duration = Duration::from_secs(300);
+/// First wait before the log is tried again; doubled each time.
+const RECONNECT_FIRST: Duration = Duration::from_millis(50);
+/// Longest wait before the log is tried again: a restarted server is found within this time.
+const RECONNECT_MAX: Duration = Duration::from_secs(2);
+/// Most states remembered by one replica: those of a large host's containers, some kilobytes each.
+const STATES_MAX: usize = 2_048;
+/// Time for the lanes to tell what they cut off, after the drain.
+const CUT: Duration = Duration::from_millis(100);
 
 /// Wait before try number `attempt + 1`. Without jitter: inputs of one replica are spread by their own arrival.
 fn backoff(attempt: u32) -> Duration {
-    BACKOFF_FIRST.saturating_mul(1 << attempt.saturating_sub(1).min(20)).min(BACKOFF_MAX)
+    doubled(BACKOFF_FIRST, attempt).min(BACKOFF_MAX)
+}
+
+/// Wait before the log is tried again after so many failures.
+fn wait_for_log(failures: u32) -> Duration {
+    doubled(RECONNECT_FIRST, failures).min(RECONNECT_MAX)
+}
+
+/// `first`, doubled for every time after the first.
+fn doubled(first: Duration, times: u32) -> Duration {
+    first.saturating_mul(1 << times.saturating_sub(1).min(20))
+}
+
+/// Waits for `span` or the stop signal.
+async fn pause(span: Duration, stop: &CancellationToken) {
+    let _stopped = timeout(span, stop.cancelled()).await;
 }
 
 /// One replica of a role.
@@ -115,46 +154,32 @@ where
     D: Decide + Send + Sync + 'static,
     P: Perform<D> + 'static,
 {
-    /// Runs until `stop` is cancelled, then drains.
+    /// Runs until `stop` is cancelled, then drains. When it is dropped, all its tasks end where they are.
     ///
     /// # Errors
     /// When the log refuses the role for good; everything that can pass is waited for.
+    ///
+    /// # Panics
+    /// When one of its tasks does: the caller starts it again.
     pub async fn run(self, stop: CancellationToken) -> Result<(), LogError> {
-        let membership = Membership {
-            role: D::ROLE,
-            consumer: self.settings.instance.clone(),
-            streams: self.settings.streams.clone(),
-            batch: 64,
-            block: BLOCK,
-            claim_after: self.settings.claim_after,
-        };
-        let room = reader::Room::new(self.settings.in_flight_max);
-        let (work_tx, work_rx) = tokio::sync::mpsc::channel(self.settings.in_flight_max);
-        // Commits outlive the stop signal: the drain still needs them.
-        let (commits, committer) = committer::spawn(Arc::clone(&self.log), Arc::clone(&self.telemetry), D::ROLE);
-
-        let reader = reader::Reader {
-            log: Arc::clone(&self.log),
-            membership,
-            room: room.clone(),
-            work: work_tx.clone(),
-            telemetry: Arc::clone(&self.telemetry),
-            tick: self.tick.clone(),
-        };
-        let timekeeper = reader::Timekeeper {
-            log: Arc::clone(&self.log),
-            role: D::ROLE,
-            consumer: self.settings.instance.clone(),
-            interval: self.settings.timer_interval,
-            lease: self.settings.claim_after,
-            room,
-            work: work_tx,
-            telemetry: Arc::clone(&self.telemetry),
-        };
         let drain = self.settings.drain;
-        let concurrency = self.settings.concurrency;
+        // Commits outlive the stop signal: the drain still needs them.
+        let (commits, _committer) =
+            committer::spawn(Arc::clone(&self.log), Arc::clone(&self.telemetry), D::ROLE);
+        let (work_tx, work_rx) = mpsc::channel(self.settings.in_flight_max + timekeeper::TIMERS_MAX);
+
+        let mut parts = JoinSet::new();
+        parts.spawn(self.reader(work_tx.clone()).run(stop.clone()));
+        let timekeeper = self.timekeeper(work_tx);
+        let stopping = stop.clone();
+        parts.spawn(async move {
+            timekeeper.run(stopping).await;
+            Ok(())
+        });
         let stepper = Arc::new(step::Stepper {
             source: Source { role: D::ROLE, instance: self.settings.instance.clone() },
+            states: states::States::new(STATES_MAX),
+            turns: Semaphore::new(self.settings.concurrency),
             role: self.role,
             performer: self.performer,
             log: self.log,
@@ -164,28 +189,78 @@ where
             commits,
             stop: stop.clone(),
         });
+        let lanes = lanes::run(stepper, work_rx, drain, stop.clone());
+        parts.spawn(async move {
+            lanes.await;
+            Ok(())
+        });
+        until_ended(parts, stop, drain).await
+    }
 
-        let mut reading = tokio::spawn(reader.run(stop.clone()));
-        let timing = tokio::spawn(timekeeper.run(stop.clone()));
-        let lanes = tokio::spawn(lanes::run(stepper, work_rx, concurrency, drain, stop.clone()));
-
-        let answer = tokio::select! {
-            answer = &mut reading => answer,
-            () = stop.cancelled() => reading.await,
-        };
-        // The reader ends by itself only when the log refuses; the rest of the replica ends with it.
-        stop.cancel();
-        let timed = timing.await;
-        let drained = lanes.await;
-        committer.abort();
-        for task in [timed, drained] {
-            task.unwrap_or_else(|error| resume(error));
+    fn reader(&self, work: mpsc::Sender<lanes::Work>) -> reader::Reader {
+        let settings = &self.settings;
+        let places = settings.in_flight_max.max(1);
+        reader::Reader {
+            log: Arc::clone(&self.log),
+            membership: Membership {
+                role: D::ROLE,
+                consumer: settings.instance.clone(),
+                streams: settings.streams.clone(),
+                batch: BATCH.min(places),
+                block: BLOCK,
+                claim_after: settings.claim_after,
+            },
+            room: room::Room::new(places),
+            work,
+            telemetry: Arc::clone(&self.telemetry),
+            tick: self.tick.clone(),
         }
-        answer.unwrap_or_else(|error| resume(error))
+    }
+
+    fn timekeeper(&self, work: mpsc::Sender<lanes::Work>) -> timekeeper::Timekeeper {
+        timekeeper::Timekeeper {
+            log: Arc::clone(&self.log),
+            role: D::ROLE,
+            consumer: self.settings.instance.clone(),
+            interval: self.settings.timer_interval,
+            lease: self.settings.claim_after,
+            room: room::Room::new(timekeeper::TIMERS_MAX),
+            work,
+            telemetry: Arc::clone(&self.telemetry),
+        }
+    }
+}
+
+/// Waits for the parts of a replica, after `stop` for as long as the drain; what has not ended then is cut off.
+async fn until_ended(
+    mut parts: JoinSet<Result<(), LogError>>,
+    stop: CancellationToken,
+    drain: Duration,
+) -> Result<(), LogError> {
+    let mut answer = Ok(());
+    let mut cut = pin!(async {
+        stop.cancelled().await;
+        sleep(drain + CUT).await;
+    });
+    loop {
+        tokio::select! {
+            biased;
+            ended = parts.join_next() => match ended {
+                None => return answer,
+                Some(Ok(end)) => {
+                    // A part ends by itself only when the log refuses; the rest of the replica ends with it.
+                    stop.cancel();
+                    answer = answer.and(end);
+                }
+                Some(Err(error)) => resume(error),
+            },
+            // A request to a log that does not answer.
+            () = &mut cut => return answer,
+        }
     }
 }
 
 /// Hands a panic of a task on to its parent; tasks here are not cancelled from elsewhere.
-fn resume(error: tokio::task::JoinError) -> ! {
+fn resume(error: JoinError) -> ! {
     std::panic::resume_unwind(error.into_panic())
 }

@@ -1,20 +1,25 @@
 //! One input from its first decision to its acknowledgement.
 
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
-use hemostat_core::role::{Decide, Decision, Emit, First, Input, Then, Timer};
-use hemostat_event::{
-    DeadLetter, Envelope, Event, EventId, HostName, Source, Subject, Timestamp,
-};
+use futures_util::FutureExt;
+use hemostat_core::role::{Decide, Decision, First, Input, Then, Timer};
+use hemostat_event::{HostName, Role, Source, Subject};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::committer::Commits;
-use super::reader::{What, Work, pause};
-use super::{Perform, Settings, backoff};
+use super::lanes::Work;
+use super::record::Case;
+use super::states::{Known, States};
+use super::{Perform, Settings, backoff, letter, pause, wait_for_log};
 use crate::clock::LogClock;
-use crate::log::{Commit, CommitAnswer, CommitInput, Entry, EventLog, LogError, StateChange, Versioned};
-use crate::telemetry::Telemetry;
+use crate::log::{CommitAnswer, Entry, EventLog, LogError};
+use crate::telemetry::{Telemetry, panic_text};
 
 /// What every lane shares.
 pub(super) struct Stepper<D: Decide, P> {
@@ -26,10 +31,13 @@ pub(super) struct Stepper<D: Decide, P> {
     pub(super) settings: Settings,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) commits: Commits,
+    pub(super) states: States<D::State>,
+    /// One for every input that is dealt with at a time; an input that waits for its next try has none.
+    pub(super) turns: Semaphore,
     pub(super) stop: CancellationToken,
 }
 
-/// Why an input was not dealt with to its end.
+/// Why a try did not come to its end.
 #[derive(Debug, thiserror::Error)]
 enum StepError {
     /// The log failed in a way that waiting does not mend.
@@ -38,38 +46,48 @@ enum StepError {
     /// The stored state cannot be read by this version.
     #[error("the stored state of {role} for `{subject}` cannot be read")]
     State {
-        role: hemostat_event::Role,
+        role: Role,
         subject: Subject,
         #[source]
         source: rmp_serde::decode::Error,
     },
-    /// The state changed under every try.
-    #[error("the state of `{0}` changed under every try")]
-    Contended(Subject),
+    /// There was no end to conflicts or effects.
+    #[error("`{0}` was decided on {TURNS_MAX} times without an end")]
+    Endless(Subject),
+    /// The role asks for a step that the log has, on a state that includes it: the input was dealt with before, and
+    /// has come again because the group was lost, or the role has forgotten it.
+    #[error("a step that was recorded for `{0}` before is asked for again")]
+    Repeated(Subject),
+    /// The role's rules or its performer panicked: a defect.
+    #[error("dealing with an input about `{subject}` panicked: {text}")]
+    Panicked { subject: Subject, text: String },
 }
 
-/// How the dealing with an input ended.
+/// How a try ended.
 enum End {
-    /// Acknowledged.
+    /// The input is acknowledged.
     Done,
-    /// Somebody else's now.
+    /// It is somebody else's now.
     Fenced,
     /// The role wants another try.
-    Retry(Option<std::time::Duration>),
+    Retry(Option<Duration>),
+    /// The replica stops; the input stays pending.
+    Stopped,
 }
 
-/// What is known of the input while it is dealt with.
-struct Case<'a> {
-    subject: &'a Subject,
-    first: First<'a>,
-    entry: Option<&'a Entry>,
-    attempt: u32,
+/// An input that was tried as often as it may be.
+pub(super) struct InVain {
+    pub(super) attempts: u32,
+    /// From the outermost to the root.
+    pub(super) errors: Vec<String>,
+    /// Whether it may have been dealt with before.
+    pub(super) maybe_done: bool,
 }
 
-/// Decisions that may be made anew because the state changed meanwhile, before the input is put back.
-const CONFLICTS_MAX: usize = 16;
+/// Decisions on one input in a row, conflicts included, before it is put back.
+const TURNS_MAX: usize = 16;
 
-/// The subject under which inputs about no container are handled: one lane for all of them.
+/// The subject under which inputs about no container are handled: one lane for all of a host.
 const NO_CONTAINER: &str = "_hemostat";
 
 impl<D, P> Stepper<D, P>
@@ -78,210 +96,216 @@ where
     P: Perform<D> + 'static,
 {
     /// The container an input is about; its lane.
-    pub(super) fn subject(&self, what: &What) -> Subject {
-        let named = match what {
-            What::Timer(timer) => Some(timer.subject.clone()),
-            What::Entry(entry) => entry.event.as_ref().ok().and_then(|event| event.envelope.subject.clone()),
-        };
-        named.unwrap_or_else(|| host_subject(&self.settings.host))
+    pub(super) fn subject(&self, work: &Work) -> Subject {
+        match work {
+            Work::Timer(timer, _) => timer.subject.clone(),
+            Work::Entry(entry, _) => match &entry.event {
+                Ok(event) => {
+                    let envelope = &event.envelope;
+                    envelope.subject.clone().unwrap_or_else(|| host_subject(&envelope.host))
+                }
+                Err(_unreadable) => host_subject(&self.settings.host),
+            },
+        }
     }
 
     /// Deals with an input until it is acknowledged, buried, somebody else's, or the replica stops.
     pub(super) async fn deal_with(&self, subject: &Subject, work: Work) {
-        let Work { what, place } = work;
-        match &what {
-            What::Entry(entry) => self.entry(subject, entry).await,
-            What::Timer(timer) => self.timer(timer).await,
+        match &work {
+            Work::Entry(entry, _place) => self.entry(subject, entry).await,
+            Work::Timer(timer, _place) => self.timer(timer).await,
         }
-        drop(place);
     }
 
     async fn entry(&self, subject: &Subject, entry: &Entry) {
         let event = match &entry.event {
             Ok(event) => event,
-            Err(error) => return self.bury(entry, chain(error)).await,
-        };
-        let mut attempt = entry.attempts.max(1);
-        let mut errors = vec!["the replicas that tried before did not come back".to_owned()];
-        while attempt <= self.settings.attempts_max {
-            let case = Case { subject, first: First::Event(event), entry: Some(entry), attempt };
-            let wait = match self.chain_of_decisions(&case).await {
-                Ok(End::Done | End::Fenced) => return,
-                Ok(End::Retry(after)) => {
-                    errors = vec![format!("not done after {attempt} tries")];
-                    after.unwrap_or_default().max(backoff(attempt))
-                }
-                Err(error) => {
-                    errors = chain(&error);
-                    self.telemetry.input_failed(D::ROLE, subject, &error, attempt);
-                    backoff(attempt)
-                }
-            };
-            pause(wait, &self.stop).await;
-            if self.stop.is_cancelled() {
-                return;
+            Err(error) => {
+                let (attempts, errors) = (entry.attempts, letter::texts(error));
+                return self.bury(entry, InVain { attempts, errors, maybe_done: false }).await;
             }
-            attempt += 1;
+        };
+        let case = Case { subject, first: First::Event(event), entry: Some(entry), attempt: entry.attempts };
+        match self.tries(&case).await {
+            Some(in_vain) if in_vain.maybe_done => self.park(&case, in_vain).await,
+            Some(in_vain) => self.bury(entry, in_vain).await,
+            None => {}
         }
-        self.bury(entry, errors).await;
     }
 
-    /// A timer that is not dealt with comes back when its lease ends.
     async fn timer(&self, timer: &Timer) {
         let case = Case { subject: &timer.subject, first: First::Timer(timer), entry: None, attempt: 1 };
-        match self.chain_of_decisions(&case).await {
-            Ok(End::Done | End::Fenced | End::Retry(_)) => {}
-            Err(error) => self.telemetry.input_failed(D::ROLE, &timer.subject, &error, 1),
+        if let Some(in_vain) = self.tries(&case).await {
+            self.park(&case, in_vain).await;
         }
+    }
+
+    /// Tries until the input is dealt with, as often as it may be. The case says how often it was delivered.
+    async fn tries(&self, case: &Case<'_>) -> Option<InVain> {
+        let mut attempt = case.attempt.max(1);
+        if self.settings.attempts_max < attempt {
+            let errors = vec!["the replicas that tried before did not come back".to_owned()];
+            return Some(InVain { attempts: attempt - 1, errors, maybe_done: false });
+        }
+        loop {
+            let (wait, errors) = match self.one_try(&Case { attempt, ..*case }).await {
+                Ok(End::Done | End::Fenced | End::Stopped) => return None,
+                Ok(End::Retry(after)) => {
+                    let errors = vec![format!("{} asked for another try each time", D::ROLE)];
+                    (after.unwrap_or_default().max(backoff(attempt)), errors)
+                }
+                Err(error @ StepError::Repeated(_)) => {
+                    let errors = letter::texts(&error);
+                    return Some(InVain { attempts: attempt, errors, maybe_done: true });
+                }
+                Err(error) => {
+                    self.telemetry.input_failed(D::ROLE, case.subject, &error, attempt);
+                    (backoff(attempt), letter::texts(&error))
+                }
+            };
+            if self.settings.attempts_max <= attempt {
+                return Some(InVain { attempts: attempt, errors, maybe_done: false });
+            }
+            pause(wait, &self.stop).await;
+            attempt += 1;
+        }
+    }
+
+    /// One try, when it is its turn. A panic is an error of this input and nobody else's.
+    async fn one_try(&self, case: &Case<'_>) -> Result<End, StepError> {
+        let _turn = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Ok(End::Stopped),
+            turn = self.turns.acquire() => turn.expect("the semaphore is never closed"),
+        };
+        let chain = AssertUnwindSafe(self.chain_of_decisions(case));
+        chain.catch_unwind().await.unwrap_or_else(|panic| {
+            Err(StepError::Panicked { subject: case.subject.clone(), text: panic_text(panic.as_ref()) })
+        })
     }
 
     /// Decides, commits and performs until nothing is left to do.
     async fn chain_of_decisions(&self, case: &Case<'_>) -> Result<End, StepError> {
-        let began = Instant::now();
-        let mut outcome = None;
-        for _conflict in 0..CONFLICTS_MAX {
-            let versioned = self.load(case.subject).await?;
-            let state = decode::<D>(case.subject, &versioned)?;
-            let now = self.clock.now().await.map_err(|error| StepError::Log(Arc::new(error)))?;
+        let (subject, began) = (case.subject, Instant::now());
+        let (mut outcome, mut duplicate) = (None, None);
+        let mut remembered = self.states.take(subject);
+        for _turn in 0..TURNS_MAX {
+            let is_remembered = remembered.is_some();
+            let known = match remembered.take() {
+                Some(known) => known,
+                None => match self.load(subject).await? {
+                    Some(known) => known,
+                    None => return Ok(End::Stopped),
+                },
+            };
+            let Some(now) = self.patiently(|| self.clock.now()).await? else { return Ok(End::Stopped) };
             let input = match (outcome.clone(), case.first) {
                 (Some(outcome), first) => Input::Outcome { first, attempt: case.attempt, outcome },
                 (None, First::Event(event)) => Input::Event(event),
                 (None, First::Timer(timer)) => Input::Timer(timer),
             };
-            let decision = self.role.decide(case.subject, &state, input, now);
-            let then = match decision.then {
+            let Decision { emit, timers, then } = self.role.decide(subject, &known.state, input, now);
+            let is_committed = match &then {
+                Then::Acknowledge => true,
+                Then::Perform(_) => !(emit.is_empty() && timers.is_empty()),
+                Then::Retry(_) => false,
+            };
+            if is_remembered && !is_committed {
+                // No commit would check that the state is what the log has (S-1).
+                continue;
+            }
+            let effect = match then {
                 Then::Retry(after) => return Ok(End::Retry(after)),
                 Then::Acknowledge => None,
                 Then::Perform(effect) => Some(effect),
             };
-            let acknowledge = then.is_none();
-            if acknowledge || !decision.emit.is_empty() || !decision.timers.is_empty() {
-                let step = Decision { emit: decision.emit, timers: decision.timers, then: Then::<()>::Acknowledge };
-                let commit = self.step(case, &versioned, &state, step, now, acknowledge);
-                let emitted = commit.emit.clone();
+            let next = if is_committed {
+                let decision = Decision { emit, timers, then: Then::Acknowledge };
+                let (commit, next) = case.commit::<D>(&self.source, &known, decision, now, effect.is_none());
+                let (emitted, key) = (commit.emit.clone(), commit.key);
                 match self.commits.commit(commit).await.map_err(StepError::Log)? {
-                    CommitAnswer::Committed(_) => {
-                        self.telemetry.committed(D::ROLE, case.subject, &emitted);
-                    }
-                    CommitAnswer::Duplicate if acknowledge => {}
-                    // The state changed meanwhile: what was done stays done, what follows from it is decided anew.
+                    CommitAnswer::Committed(_) => self.telemetry.committed(D::ROLE, subject, &emitted),
+                    // What was done stays done, what follows from it is decided anew.
                     CommitAnswer::Conflict => {
-                        self.telemetry.conflict(D::ROLE, case.subject);
+                        self.telemetry.conflict(D::ROLE, subject);
                         continue;
                     }
                     // An earlier try got further than this one knows: the state tells how far.
-                    CommitAnswer::Duplicate => {
+                    CommitAnswer::Duplicate if effect.is_some() => {
+                        if duplicate.replace(key) == Some(key) {
+                            return Err(StepError::Repeated(subject.clone()));
+                        }
                         outcome = None;
                         continue;
                     }
+                    CommitAnswer::Duplicate => return Ok(self.done(began)),
                     CommitAnswer::Fenced => {
-                        self.telemetry.fenced(D::ROLE, case.subject);
+                        self.telemetry.fenced(D::ROLE, subject);
                         return Ok(End::Fenced);
                     }
                 }
-            }
-            match then {
-                Some(effect) => outcome = Some(self.performer.perform(case.subject, effect).await),
+                next
+            } else {
+                known
+            };
+            match effect {
+                Some(effect) => {
+                    outcome = Some(self.performer.perform(subject, effect).await);
+                    remembered = Some(next);
+                }
                 None => {
-                    self.telemetry.handled(D::ROLE, began.elapsed());
-                    return Ok(End::Done);
+                    self.states.put(subject, next);
+                    return Ok(self.done(began));
                 }
             }
         }
-        Err(StepError::Contended(case.subject.clone()))
+        Err(StepError::Endless(subject.clone()))
     }
 
-    async fn load(&self, subject: &Subject) -> Result<Versioned, StepError> {
-        let mut states = self
-            .log
-            .load(D::ROLE, std::slice::from_ref(subject))
-            .await
-            .map_err(|error| StepError::Log(Arc::new(error)))?;
-        Ok(states.pop().unwrap_or_default())
+    fn done(&self, began: Instant) -> End {
+        self.telemetry.handled(D::ROLE, began.elapsed());
+        End::Done
     }
 
-    /// The commit that records a decision.
-    fn step(
-        &self,
-        case: &Case<'_>,
-        versioned: &Versioned,
-        state: &D::State,
-        decision: Decision<()>,
-        now: Timestamp,
-        acknowledge: bool,
-    ) -> Commit {
-        let cause = case.first.cause();
-        let emit = self.complete(case, cause, decision.emit, now);
-        let mut next = state.clone();
-        for event in &emit {
-            D::fold(&mut next, event);
-        }
-        let bytes = if emit.is_empty() { versioned.bytes.clone() } else { encode(&next) };
-        let key = emit.first().map_or_else(|| EventId::derive(cause, D::ROLE, "ack", 0), |event| event.envelope.id);
-        Commit {
-            role: D::ROLE,
-            subject: case.subject.clone(),
-            input: self.input(case, acknowledge),
-            key,
-            state: Some(StateChange {
-                expected: versioned.version,
-                next: Versioned { version: versioned.version + emit.len() as u64, bytes },
-            }),
-            emit,
-            timers: decision.timers,
-        }
-    }
-
-    fn complete(&self, case: &Case<'_>, cause: EventId, emit: Vec<Emit>, now: Timestamp) -> Vec<Event> {
-        let traceparent = match case.first {
-            First::Event(event) => event.envelope.traceparent.clone(),
-            First::Timer(_) => None,
+    /// The state as the log has it; `None` when the replica stops before the log answers.
+    async fn load(&self, subject: &Subject) -> Result<Option<Known<D::State>>, StepError> {
+        let subjects = std::slice::from_ref(subject);
+        let Some(mut states) = self.patiently(|| self.log.load(D::ROLE, subjects)).await? else {
+            return Ok(None);
         };
-        let complete = |(index, emit): (usize, Emit)| Event {
-            envelope: Envelope {
-                id: EventId::derive(cause, D::ROLE, &emit.step(), index),
-                source: self.source.clone(),
-                time: now,
-                host: case.subject.host(),
-                subject: Some(case.subject.clone()),
-                incident: emit.incident,
-                cause: Some(cause),
-                traceparent: traceparent.clone(),
-            },
-            data: emit.data,
+        let versioned = states.pop().unwrap_or_default();
+        let state = if versioned.bytes.is_empty() {
+            D::State::default()
+        } else {
+            rmp_serde::from_slice(&versioned.bytes).map_err(|source| StepError::State {
+                role: D::ROLE,
+                subject: subject.clone(),
+                source,
+            })?
         };
-        emit.into_iter().enumerate().map(complete).collect()
+        Ok(Some(Known { version: versioned.version, bytes: versioned.bytes, state }))
     }
 
-    fn input(&self, case: &Case<'_>, acknowledge: bool) -> CommitInput {
-        let consumer = self.settings.instance.clone();
-        match (case.entry, case.first) {
-            (Some(entry), _) => CommitInput::Entry { at: entry.at.clone(), consumer, acknowledge },
-            (None, First::Timer(timer)) => CommitInput::Timer { timer: timer.clone(), consumer, acknowledge },
-            (None, First::Event(_)) => unreachable!("an event comes with its entry"),
+    /// Asks the log until it answers; `None` when the replica stops before it does. A log that is away is no fault
+    /// of the input and counts as no try.
+    async fn patiently<T, F>(&self, ask: impl Fn() -> F) -> Result<Option<T>, StepError>
+    where
+        F: Future<Output = Result<T, LogError>>,
+    {
+        let mut failures = 0;
+        while !self.stop.is_cancelled() || failures == 0 {
+            match ask().await {
+                Ok(answer) => return Ok(Some(answer)),
+                Err(error @ LogError::Refused { .. }) => return Err(StepError::Log(Arc::new(error))),
+                Err(error) => {
+                    failures += 1;
+                    // The reader says it first.
+                    self.telemetry.log_failed(D::ROLE, &error, failures + 1);
+                    pause(wait_for_log(failures), &self.stop).await;
+                }
+            }
         }
-    }
-
-    /// Moves an entry to the dead letters.
-    async fn bury(&self, entry: &Entry, errors: Vec<String>) {
-        let event = entry.event.as_ref().ok();
-        let letter = DeadLetter {
-            stream: entry.at.stream.to_string(),
-            entry: entry.at.id.to_string(),
-            group: D::ROLE,
-            event: event.map(|event| event.envelope.id),
-            incident: event.and_then(|event| event.envelope.incident),
-            errors,
-            attempts: entry.attempts,
-            original: entry.raw.clone(),
-        };
-        let host = event.map_or_else(|| self.settings.host.clone(), |event| event.envelope.host.clone());
-        self.telemetry.buried(&letter);
-        let buried = self.log.bury(&entry.at, &self.settings.instance, &host, &self.source, letter).await;
-        if let Err(error) = buried {
-            // The entry stays pending and is tried again when it is claimed.
-            self.telemetry.log_failed(D::ROLE, &error, 1);
-        }
+        Ok(None)
     }
 }
 
@@ -289,24 +313,3 @@ where
 fn host_subject(host: &HostName) -> Subject {
     Subject::new(host, NO_CONTAINER).expect("a host name and a fixed word make a subject")
 }
-
-fn decode<D: Decide>(subject: &Subject, versioned: &Versioned) -> Result<D::State, StepError> {
-    if versioned.bytes.is_empty() {
-        return Ok(D::State::default());
-    }
-    rmp_serde::from_slice(&versioned.bytes).map_err(|source| StepError::State {
-        role: D::ROLE,
-        subject: subject.clone(),
-        source,
-    })
-}
-
-fn encode<S: serde::Serialize>(state: &S) -> Vec<u8> {
-    rmp_serde::to_vec_named(state).expect("a state has only values that MessagePack can write")
-}
-
-/// The texts of an error and its sources, outermost first.
-fn chain(error: &dyn std::error::Error) -> Vec<String> {
-    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect()
-}
-

@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use hemostat_event::{
-    Actor, AnomalyKind, Change, Data, Event, Health, IncidentId, RunState, Severity, Timestamp,
+    Actor, AnomalyKind, Change, ContainerChanged, Data, Event, Health, IncidentId, RunState, Severity,
+    Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
-/// Deaths that are remembered: several times what a restart loop needs.
-const DEATHS_MAX: usize = 16;
+use super::settings::DEATHS_MAX;
+
+/// Changes that are remembered for the evidence.
+const CHANGES_MAX: usize = 8;
 
 /// What the monitor has said of a container so far: the fold of its events.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -21,16 +24,48 @@ pub struct State {
     pub(super) run: RunState,
     /// Its last health answer.
     pub(super) health: Health,
-    /// Start of the present run, where one was seen.
+    /// Start of the present or last run by the engine's clock, where one was seen.
     pub(super) started_at: Option<Timestamp>,
-    /// When a person stopped it; absent while it runs.
+    /// The same in log time.
+    pub(super) up_since: Option<Timestamp>,
+    /// When a person stopped it, in log time; absent while it runs.
     pub(super) stopped_at: Option<Timestamp>,
-    /// Ends that nobody asked for, oldest first.
+    /// The last end of a run, whoever asked for it.
+    pub(super) last_end: Option<End>,
+    /// Ends that nobody asked for, oldest first, in log time.
     pub(super) deaths: VecDeque<Timestamp>,
-    /// An OOM kill was told of, and no death or alert has explained it yet.
-    pub(super) oom_unexplained: bool,
+    /// The last time the kernel killed a process of the present run for memory.
+    pub(super) oom: Option<OomKill>,
+    /// The last changes, oldest first.
+    pub(super) changes: VecDeque<PastChange>,
     /// The open incident.
     pub(super) incident: Option<Open>,
+}
+
+/// An end of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct End {
+    pub(super) exit_code: i64,
+    /// By the engine's clock.
+    pub(super) engine_at: Timestamp,
+}
+
+/// A process that the kernel killed for memory.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct OomKill {
+    /// In log time.
+    pub(super) at: Timestamp,
+    /// By the engine's clock.
+    pub(super) engine_at: Timestamp,
+}
+
+/// A change of the past, for the evidence.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct PastChange {
+    /// By the engine's clock.
+    pub(super) at: Timestamp,
+    pub(super) change: Change,
+    pub(super) image: String,
 }
 
 /// An open incident.
@@ -68,6 +103,11 @@ impl State {
         let recent = self.deaths.iter().filter(|death| at.since(**death) <= window).count();
         u32::try_from(recent).unwrap_or(u32::MAX)
     }
+
+    /// Whether a person stopped or froze it, and has not taken that back.
+    pub(super) fn is_as_a_person_wants(&self) -> bool {
+        self.run == RunState::Paused || self.run == RunState::Exited && self.stopped_at.is_some()
+    }
 }
 
 /// Takes in one event the monitor wrote. Holds no rule: `decide` has already spoken.
@@ -75,42 +115,10 @@ pub fn fold(state: &mut State, event: &Event) {
     take_in(state, &event.data, event.envelope.incident, event.envelope.time);
 }
 
-/// The fold, for events that have no envelope yet.
+/// The fold, for events that have no envelope yet. `time` is log time.
 pub(super) fn take_in(state: &mut State, data: &Data, incident: Option<IncidentId>, time: Timestamp) {
     match data {
-        Data::ContainerChanged(changed) => {
-            state.seen = true;
-            match changed.change {
-                Change::Discovered { state: run } => state.run = run,
-                Change::Started => {
-                    state.run = RunState::Running;
-                    state.started_at = Some(changed.at);
-                    state.stopped_at = None;
-                    state.oom_unexplained = false;
-                }
-                Change::Stopped { .. } => {
-                    state.run = RunState::Exited;
-                    state.stopped_at = (changed.by != Actor::Engine).then_some(changed.at);
-                }
-                Change::Died { exit_code } => {
-                    state.run = RunState::Exited;
-                    state.oom_unexplained = false;
-                    if exit_code != 0 {
-                        state.deaths.push_back(changed.at);
-                        if DEATHS_MAX < state.deaths.len() {
-                            state.deaths.pop_front();
-                        }
-                    }
-                }
-                Change::OomKilled => state.oom_unexplained = true,
-                Change::HealthChanged { health } => state.health = health,
-                Change::Paused { paused } => {
-                    state.run = if paused { RunState::Paused } else { RunState::Running };
-                }
-                // The name may come back as another container: nothing of the old one holds for it but its deaths.
-                Change::Removed => *state = State { deaths: std::mem::take(&mut state.deaths), ..State::default() },
-            }
-        }
+        Data::ContainerChanged(changed) => change(state, changed, time),
         Data::HealthAlert(alert) => {
             let Some(id) = incident else { return };
             let alerts = state.incident.as_ref().map_or(0, |open| open.alerts);
@@ -120,16 +128,79 @@ pub(super) fn take_in(state: &mut State, data: &Data, incident: Option<IncidentI
                 symptoms: alert
                     .anomalies
                     .iter()
-                    .map(|anomaly| (anomaly.kind, Symptom { severity: anomaly.severity, since: anomaly.since }))
+                    .map(|anomaly| {
+                        (anomaly.kind, Symptom { severity: anomaly.severity, since: anomaly.since })
+                    })
                     .collect(),
                 last_alert_at: time,
                 alerts: alerts.saturating_add(1),
                 last_death_at: state.deaths.back().copied(),
                 engine_restarts: alert.engine_restarts,
             });
-            state.oom_unexplained = false;
         }
-        Data::HealthRecovered(_) => state.incident = None,
+        Data::HealthRecovered(_) => {
+            state.incident = None;
+            state.oom = None;
+        }
         _ => {}
+    }
+}
+
+fn change(state: &mut State, changed: &ContainerChanged, time: Timestamp) {
+    state.seen = true;
+    state.changes.push_back(PastChange {
+        at: changed.at,
+        change: changed.change.clone(),
+        image: changed.container.image.clone(),
+    });
+    if CHANGES_MAX < state.changes.len() {
+        state.changes.pop_front();
+    }
+    match changed.change {
+        Change::Discovered { state: run } => state.run = run,
+        Change::Started => {
+            state.run = RunState::Running;
+            state.started_at = Some(changed.at);
+            state.up_since = Some(time);
+            state.stopped_at = None;
+            state.oom = None;
+            // The answer of the run before is not one of this run.
+            if state.health != Health::None {
+                state.health = Health::Starting;
+            }
+        }
+        Change::Stopped { exit_code } => {
+            if state.run == RunState::Exited && state.stopped_at.is_none() {
+                // It corrects what was taken for a death.
+                state.deaths.pop_back();
+            }
+            state.run = RunState::Exited;
+            state.stopped_at = (changed.by != Actor::Engine).then_some(time);
+            state.last_end = Some(End { exit_code, engine_at: changed.at });
+        }
+        Change::Died { exit_code } => {
+            state.run = RunState::Exited;
+            state.stopped_at = None;
+            state.last_end = Some(End { exit_code, engine_at: changed.at });
+            if exit_code != 0 {
+                state.deaths.push_back(time);
+                if DEATHS_MAX < u32::try_from(state.deaths.len()).unwrap_or(u32::MAX) {
+                    state.deaths.pop_front();
+                }
+            }
+        }
+        Change::OomKilled => state.oom = Some(OomKill { at: time, engine_at: changed.at }),
+        Change::HealthChanged { health } => state.health = health,
+        Change::Paused { paused } => {
+            state.run = if paused { RunState::Paused } else { RunState::Running };
+        }
+        // The name may come back as another container: of the old one only its deaths and its history hold for it.
+        Change::Removed => {
+            *state = State {
+                deaths: std::mem::take(&mut state.deaths),
+                changes: std::mem::take(&mut state.changes),
+                ..State::default()
+            };
+        }
     }
 }

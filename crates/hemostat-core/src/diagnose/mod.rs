@@ -8,6 +8,9 @@
 //! - every `health_alert` gets exactly one of `remediation_needed` and `false_alarm`.
 //! - a verdict cites only evidence and symptoms that the alert has.
 //! - when the facts do not say, the cause is `unknown` and the action is a person's.
+//! - a restart is proposed with a confidence of 0.7 or more only where there is a hard fact (a death, a failed
+//!   health check, processes at their limit) or a symptom that lasts; a container that is paused, still starting or
+//!   runs again is left alone.
 
 mod leak;
 mod rules;
@@ -87,7 +90,10 @@ impl State {
     /// Actions planned in `incident` so far.
     #[must_use]
     pub fn plans(&self, incident: Option<IncidentId>) -> u32 {
-        self.incidents.iter().find(|planned| Some(planned.incident) == incident).map_or(0, |planned| planned.plans)
+        self.incidents
+            .iter()
+            .find(|planned| Some(planned.incident) == incident)
+            .map_or(0, |planned| planned.plans)
     }
 }
 

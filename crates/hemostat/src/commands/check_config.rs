@@ -14,7 +14,7 @@ use crate::show;
 ///
 /// # Errors
 /// When standard output is closed.
-pub fn run(config: &Config, output: Output) -> Result<(), Failure> {
+pub(crate) fn run(config: &Config, output: Output) -> Result<(), Failure> {
     let mut table = show::table(&["setting", "value", "from"]);
     for setting in SETTINGS {
         let (value, origin) = &config.values[setting.key];

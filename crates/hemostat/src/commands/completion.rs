@@ -10,7 +10,7 @@ use crate::exit::Failure;
 ///
 /// # Errors
 /// None today; the signature is that of every command.
-pub fn run(shell: Shell) -> Result<(), Failure> {
+pub(crate) fn run(shell: Shell) -> Result<(), Failure> {
     generate(shell, &mut Cli::command(), "hemostat", &mut std::io::stdout());
     Ok(())
 }

@@ -3,18 +3,18 @@
 mod fleet;
 mod report;
 mod scenario;
+pub(in crate::commands) mod stage;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
-use hemostat_agent::containers::Containers;
+use anyhow::anyhow;
 use hemostat_agent::log::EventLog;
 use hemostat_agent::tail::Tail;
 use hemostat_core::project::{self, Incidents};
 use hemostat_event::cloudevents::Position;
-use hemostat_event::{Event, EventType, HostName, Mode, Role};
+use hemostat_event::{Event, EventType, HostName};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -22,10 +22,12 @@ use super::run_agents;
 use crate::cli::DemoArgs;
 use crate::config::Config;
 use crate::exit::Failure;
-use crate::{connect, show};
+use crate::show;
 use fleet::Fleet;
 use report::Report;
-use scenario::{SCENARIOS, Scenario};
+pub(in crate::commands) use scenario::SCENARIOS;
+pub(in crate::commands) use scenario::Scenario;
+use stage::Stage;
 
 /// How long the demo waits for the last verdict.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -33,45 +35,30 @@ const LIMIT: Duration = Duration::from_secs(120);
 const HAND_STOP_AFTER: Duration = Duration::from_secs(5);
 /// How often the log is looked at.
 const POLL: Duration = Duration::from_millis(200);
+/// Time between two polls of the monitor.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// How long a container must be well.
+const STABLE: Duration = Duration::from_secs(6);
 
 /// Runs the demo.
 ///
 /// # Errors
 /// Exit 1 when a container did not end as it should; exit 3 when the engine or Redis is out of reach.
-pub async fn run(config: Config, args: &DemoArgs) -> Result<(), Failure> {
+pub(crate) async fn run(config: Config, args: &DemoArgs) -> Result<(), Failure> {
     let scenarios = chosen(&args.only)?;
     let stop = run_agents::stop_on_signal()?;
-    let (engine, host) = connect::engine(&config).await?;
-    let scratch = ScratchDir::new()?;
-    let config = tuned(config, &scratch);
-    let (log, managed) = connect::log_or_private(&config).await?;
-    let log: Arc<dyn EventLog> = Arc::new(log);
-    let shared = run_agents::share(config, Arc::clone(&log), Some(Arc::clone(&engine) as Arc<dyn Containers>), host.clone());
-
-    let mut fleet = Fleet::new(engine).await?;
+    let mut stage = Stage::open(stage::hurried(config, INTERVAL, STABLE), &stop).await?;
     let began = Instant::now();
-    let agents_stop = stop.child_token();
-    let agents = {
-        let stop = agents_stop.clone();
-        tokio::spawn(async move { run_agents::run(&shared, &Role::AGENTS, stop).await })
-    };
     let told = async {
-        fleet.start(&scenarios).await?;
+        stage.fleet.start(&scenarios).await?;
         show::line(&format!("{} containers run; watching.\n", scenarios.len()))?;
-        watch(&fleet, &scenarios, log, &host, args.run_for, began, &stop).await
+        watch(&stage.fleet, &scenarios, Arc::clone(&stage.log), &stage.host, args.run_for, began, &stop).await
     };
     let report = told.await;
-    agents_stop.cancel();
-    let ended = agents.await.context("the agents ended badly")?;
     if args.keep {
         show::line("The containers and their image stay (--keep).")?;
-    } else {
-        fleet.remove().await;
     }
-    if let Some(managed) = managed {
-        managed.shutdown().await;
-    }
-    drop(scratch);
+    let ended = stage.close(args.keep).await;
     let report = report?;
     ended?;
     report.print()?;
@@ -82,31 +69,13 @@ fn chosen(only: &[String]) -> Result<Vec<&'static Scenario>, Failure> {
     let known: BTreeSet<_> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
     if let Some(unknown) = only.iter().find(|name| !known.contains(name.as_str())) {
         let names: Vec<_> = known.into_iter().collect();
-        return Err(Failure::Usage(anyhow!("there is no scenario `{unknown}`; there are: {}", names.join(", "))));
+        return Err(Failure::Usage(anyhow!(
+            "there is no scenario `{unknown}`; there are: {}",
+            names.join(", ")
+        )));
     }
     let wanted = |scenario: &&Scenario| only.is_empty() || only.iter().any(|name| name == scenario.name);
     Ok(SCENARIOS.iter().filter(wanted).collect())
-}
-
-/// The same rules at the pace of a demo. Containers of others are observed, never touched: the demo's own carry a
-/// label.
-fn tuned(mut config: Config, scratch: &ScratchDir) -> Config {
-    config.data_dir = Some(scratch.path().to_owned());
-    if config.redis.url.is_none() || config.redis.namespace == "hemostat" {
-        // Never mixed with the log of a real installation.
-        config.redis.namespace = format!("hemostat-demo-{}", std::process::id());
-    }
-    config.monitor.interval = Duration::from_secs(2);
-    config.monitor.disk_every = 30;
-    config.monitor.labels.mode = Mode::Observe;
-    config.monitor.detect.clear_after = 3;
-    config.monitor.detect.stable_for = Duration::from_secs(6);
-    config.responder.stabilise = Duration::from_secs(6);
-    config.responder.cooldown = Duration::from_secs(60);
-    // The table below is the demo's own way to tell.
-    config.alert.terminal = false;
-    config.alert.notify.channels.retain(|channel| *channel != hemostat_event::Channel::Terminal);
-    config
 }
 
 /// Follows the log until every container has its verdict or the time is over.
@@ -171,27 +140,4 @@ fn tell(event: &Event, began: Instant) -> Result<(), Failure> {
         event.event_type(),
         project::summary(event)
     ))
-}
-
-/// A folder that is gone when the demo ends.
-struct ScratchDir(std::path::PathBuf);
-
-impl ScratchDir {
-    fn new() -> Result<Self, Failure> {
-        let path = std::env::temp_dir().join(format!("hemostat-demo-{}", std::process::id()));
-        std::fs::create_dir_all(&path).with_context(|| format!("cannot make `{}`", path.display()))?;
-        Ok(Self(path))
-    }
-
-    fn path(&self) -> &std::path::Path {
-        &self.0
-    }
-}
-
-impl Drop for ScratchDir {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            tracing::warn!(path = %self.0.display(), %error, "cannot remove the demo's folder");
-        }
-    }
 }

@@ -35,7 +35,7 @@ enum Verdict {
 ///
 /// # Errors
 /// Exit 3 when something an agent needs is out of reach.
-pub async fn run(config: &Config, output: Output) -> Result<(), Failure> {
+pub(crate) async fn run(config: &Config, output: Output) -> Result<(), Failure> {
     let mut checks = vec![check("configuration", Verdict::Ok, "valid")];
     engine(config, &mut checks).await;
     redis(config, &mut checks).await;

@@ -24,7 +24,7 @@ type Placed = (Event, Option<Position>);
 ///
 /// # Errors
 /// Exit 2 when nothing has that id, exit 3 when the log is out of reach.
-pub async fn run(config: &Config, args: &ExplainArgs) -> Result<(), Failure> {
+pub(crate) async fn run(config: &Config, args: &ExplainArgs) -> Result<(), Failure> {
     let log: Arc<dyn EventLog> = Arc::new(connect::log(config).await?);
     let mut events: BTreeMap<EventId, Placed> = BTreeMap::new();
     let mut order = Vec::new();
@@ -35,7 +35,8 @@ pub async fn run(config: &Config, args: &ExplainArgs) -> Result<(), Failure> {
             events.insert(event.envelope.id, (event, position));
         }
     }
-    let chosen: Vec<_> = chain_of(&events, &order, &args.id).into_iter().filter_map(|id| events.get(&id)).collect();
+    let chosen: Vec<_> =
+        chain_of(&events, &order, &args.id).into_iter().filter_map(|id| events.get(&id)).collect();
     if chosen.is_empty() {
         return Err(Failure::Usage(anyhow!(
             "nothing in the log has the id `{}`; see `hemostat log -o json` or `hemostat incidents`",
@@ -61,7 +62,8 @@ fn chain_of(events: &BTreeMap<EventId, Placed>, order: &[EventId], id: &str) -> 
         }
         // Effects come later in the log than their causes, so one pass finds all of them.
         for event in order {
-            if of(event).envelope.cause.is_some_and(|cause| chain.contains(&cause)) && !chain.contains(event) {
+            if of(event).envelope.cause.is_some_and(|cause| chain.contains(&cause)) && !chain.contains(event)
+            {
                 chain.push(*event);
             }
         }
@@ -73,9 +75,18 @@ fn chain_of(events: &BTreeMap<EventId, Placed>, order: &[EventId], id: &str) -> 
         .filter_map(|event| of(event).envelope.incident)
         .find(|incident| incident.to_string().starts_with(id))
         .or_else(|| {
-            order.iter().rev().map(of).filter(|event| is_about(event, id)).find_map(|event| event.envelope.incident)
+            order
+                .iter()
+                .rev()
+                .map(of)
+                .filter(|event| is_about(event, id))
+                .find_map(|event| event.envelope.incident)
         });
-    order.iter().filter(|event| incident.is_some() && of(event).envelope.incident == incident).copied().collect()
+    order
+        .iter()
+        .filter(|event| incident.is_some() && of(event).envelope.incident == incident)
+        .copied()
+        .collect()
 }
 
 fn explain(event: &Event, events: &BTreeMap<EventId, Placed>) -> Result<(), Failure> {
@@ -89,7 +100,9 @@ fn explain(event: &Event, events: &BTreeMap<EventId, Placed>) -> Result<(), Fail
     ))?;
     show::line(&format!("    {}", project::summary(event)))?;
     if let Some(cause) = envelope.cause {
-        let what = events.get(&cause).map_or("no longer in the log".to_owned(), |(cause, _)| cause.event_type().to_string());
+        let what = events
+            .get(&cause)
+            .map_or("no longer in the log".to_owned(), |(cause, _)| cause.event_type().to_string());
         show::line(&format!("    because of: {what} [{}]", cause.short()))?;
     }
     match &event.data {
@@ -123,7 +136,11 @@ fn verdict(verdict: &Verdict) -> Result<(), Failure> {
         hemostat_event::Basis::Rule { rule } => format!("rule `{rule}`"),
         hemostat_event::Basis::Model { provider, model } => format!("{provider} {model}"),
     };
-    show::line(&format!("    cause: {} ({:.0} % sure, {basis})", word(&verdict.cause), verdict.confidence * 100.0))?;
+    show::line(&format!(
+        "    cause: {} ({:.0} % sure, {basis})",
+        word(&verdict.cause),
+        verdict.confidence * 100.0
+    ))?;
     show::line(&format!("    reason: {}", verdict.reason))?;
     show::line(&format!("    rests on: {}", verdict.cited.join(", ")))
 }

@@ -22,7 +22,7 @@ const ANSWER_MAX: u64 = 64 * 1024;
 ///
 /// # Errors
 /// Exit 1 when the agent is not well, exit 3 when it does not answer.
-pub async fn run(config: &Config, args: &HealthcheckArgs) -> Result<(), Failure> {
+pub(crate) async fn run(config: &Config, args: &HealthcheckArgs) -> Result<(), Failure> {
     let address = match (args.address, config.listen) {
         (Some(address), _) | (None, Listen::At(address) | Listen::Preferably(address)) => address,
         (None, Listen::Off) => {

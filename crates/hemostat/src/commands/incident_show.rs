@@ -10,7 +10,7 @@ use crate::show;
 ///
 /// # Errors
 /// Exit 2 when there is no such incident, exit 3 when the log is out of reach.
-pub async fn run(config: &Config, id: &str, output: Output) -> Result<(), Failure> {
+pub(crate) async fn run(config: &Config, id: &str, output: Output) -> Result<(), Failure> {
     let (incidents, now) = read(config).await?;
     let incident = find(&incidents, id)?;
     if output == Output::Json {

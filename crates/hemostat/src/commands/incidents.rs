@@ -20,9 +20,18 @@ use crate::show;
 ///
 /// # Errors
 /// Exit 3 when the log is out of reach.
-pub async fn run(config: &Config, args: &IncidentsArgs) -> Result<(), Failure> {
+pub(crate) async fn run(config: &Config, args: &IncidentsArgs) -> Result<(), Failure> {
     let (incidents, now) = read(config).await?;
-    let mut table = show::table(&["incident", "opened (utc)", "container", "severity", "symptoms", "cause", "lasted", "state"]);
+    let mut table = show::table(&[
+        "incident",
+        "opened (utc)",
+        "container",
+        "severity",
+        "symptoms",
+        "cause",
+        "lasted",
+        "state",
+    ]);
     for incident in incidents.iter() {
         let wanted = args.container.as_ref().is_none_or(|name| is_about(incident, name));
         if !wanted || args.open && incident.closed_at.is_some() {
@@ -36,7 +45,10 @@ pub async fn run(config: &Config, args: &IncidentsArgs) -> Result<(), Failure> {
                     incident.id.short().into(),
                     show::date_time(incident.opened_at).into(),
                     incident.subject.name().into(),
-                    show::coloured(incident.severity.as_str(), Some(show::severity_colour(incident.severity))),
+                    show::coloured(
+                        incident.severity.as_str(),
+                        Some(show::severity_colour(incident.severity)),
+                    ),
                     incident.kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ").into(),
                     incident.cause().map_or("-".to_owned(), |cause| word(&cause)).into(),
                     show::span(lasted).into(),
@@ -55,7 +67,7 @@ pub async fn run(config: &Config, args: &IncidentsArgs) -> Result<(), Failure> {
 ///
 /// # Errors
 /// Exit 3 when the log is out of reach.
-pub async fn read(config: &Config) -> Result<(Incidents, Timestamp), Failure> {
+pub(crate) async fn read(config: &Config) -> Result<(Incidents, Timestamp), Failure> {
     let log: Arc<dyn EventLog> = Arc::new(connect::log(config).await?);
     let now = log.now().await.or_unreachable()?;
     let mut incidents = Incidents::default();
@@ -71,8 +83,9 @@ pub async fn read(config: &Config) -> Result<(Incidents, Timestamp), Failure> {
 ///
 /// # Errors
 /// Exit 2 when there is none or the beginning fits several.
-pub fn find<'a>(incidents: &'a Incidents, id: &str) -> Result<&'a Incident, Failure> {
-    let fitting: Vec<_> = incidents.iter().filter(|incident| incident.id.to_string().starts_with(id)).collect();
+pub(crate) fn find<'a>(incidents: &'a Incidents, id: &str) -> Result<&'a Incident, Failure> {
+    let fitting: Vec<_> =
+        incidents.iter().filter(|incident| incident.id.to_string().starts_with(id)).collect();
     match fitting.as_slice() {
         [one] => return Ok(one),
         [] => {}
@@ -81,11 +94,9 @@ pub fn find<'a>(incidents: &'a Incidents, id: &str) -> Result<&'a Incident, Fail
             return Err(Failure::Usage(anyhow!("`{id}` fits several incidents: {}", ids.join(", "))));
         }
     }
-    incidents
-        .iter()
-        .filter(|incident| is_about(incident, id))
-        .last()
-        .ok_or_else(|| Failure::Usage(anyhow!("no incident and no container `{id}`; see `hemostat incidents`")))
+    incidents.iter().filter(|incident| is_about(incident, id)).last().ok_or_else(|| {
+        Failure::Usage(anyhow!("no incident and no container `{id}`; see `hemostat incidents`"))
+    })
 }
 
 fn is_about(incident: &Incident, name: &str) -> bool {
@@ -96,7 +107,7 @@ fn is_about(incident: &Incident, name: &str) -> bool {
 
 /// The snake-case word an enum has in the log.
 #[must_use]
-pub fn word(value: &impl serde::Serialize) -> String {
+pub(crate) fn word(value: &impl serde::Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(word)) => word,
         _ => "-".to_owned(),
@@ -105,7 +116,7 @@ pub fn word(value: &impl serde::Serialize) -> String {
 
 /// An incident for programs.
 #[must_use]
-pub fn to_json(incident: &Incident) -> serde_json::Value {
+pub(crate) fn to_json(incident: &Incident) -> serde_json::Value {
     json!({
         "id": incident.id,
         "subject": incident.subject,

@@ -26,7 +26,7 @@ const POLL: Duration = Duration::from_millis(250);
 ///
 /// # Errors
 /// Exit 2 for a type or time that does not exist, exit 3 when the log is out of reach.
-pub async fn run(config: &Config, args: &LogArgs) -> Result<(), Failure> {
+pub(crate) async fn run(config: &Config, args: &LogArgs) -> Result<(), Failure> {
     let types = args.types.iter().map(|name| event_type(name)).collect::<Result<Vec<_>, _>>()?;
     let log: Arc<dyn EventLog> = Arc::new(connect::log(config).await?);
     let since = match &args.since {
@@ -67,7 +67,8 @@ async fn wait(stop: &CancellationToken) {
 
 fn event_type(name: &str) -> Result<EventType, Failure> {
     name.parse().map_err(|error| {
-        let near = EventType::ALL.into_iter().min_by_key(|kind| strsim::damerau_levenshtein(kind.as_str(), name));
+        let near =
+            EventType::ALL.into_iter().min_by_key(|kind| strsim::damerau_levenshtein(kind.as_str(), name));
         let near = near.expect("there are event types");
         Failure::Usage(anyhow::Error::new(error).context(format!("--type: did you mean `{near}`?")))
     })
@@ -85,7 +86,9 @@ fn when(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
         None => config::duration(text),
     };
     span.map(|span| now - span)
-        .map_err(|_invalid| anyhow!("--since {text}: expected a time span (1h) or a time (2026-11-24T05:00:00Z)"))
+        .map_err(|_invalid| {
+            anyhow!("--since {text}: expected a time span (1h) or a time (2026-11-24T05:00:00Z)")
+        })
         .or_usage()
 }
 
@@ -97,7 +100,11 @@ struct Filter {
 
 impl Filter {
     fn wants(&self, kind: EventType, samples: bool) -> bool {
-        if self.types.is_empty() { kind != EventType::ContainerSample || samples } else { self.types.contains(&kind) }
+        if self.types.is_empty() {
+            kind != EventType::ContainerSample || samples
+        } else {
+            self.types.contains(&kind)
+        }
     }
 
     fn takes(&self, entry: &Entry) -> bool {
@@ -108,7 +115,7 @@ impl Filter {
 
 /// Whether an event is about the container with this name, subject, or (beginning of its) id.
 #[must_use]
-pub fn is_about(event: &Event, name: &str) -> bool {
+pub(crate) fn is_about(event: &Event, name: &str) -> bool {
     let subject = event.envelope.subject.as_ref();
     let named = subject.is_some_and(|subject| subject.name() == name || subject.as_str() == name);
     let id = event.data.container().map(|container| container.id.as_str());
@@ -144,7 +151,10 @@ impl Printer {
     fn row(&mut self, entry: &Entry) -> Result<(), Failure> {
         if !self.header {
             self.header = true;
-            show::line(&format!("{:>7}  {:<19}  {:<21}  {:<20}  {}", "SEQ", "TIME (UTC)", "TYPE", "CONTAINER", "WHAT"))?;
+            show::line(&format!(
+                "{:>7}  {:<19}  {:<21}  {:<20}  {}",
+                "SEQ", "TIME (UTC)", "TYPE", "CONTAINER", "WHAT"
+            ))?;
         }
         let seq = entry.seq.map_or_else(|| "-".to_owned(), |seq| seq.to_string());
         let (time, kind, container, what, colour) = match &entry.event {
@@ -195,7 +205,10 @@ fn colour_of(event: &Event) -> &'static str {
 ///
 /// # Errors
 /// Exit 3 when the log is out of reach.
-pub async fn read_all(log: Arc<dyn EventLog>, since: Option<Timestamp>) -> Result<Vec<Entry>, Failure> {
+pub(crate) async fn read_all(
+    log: Arc<dyn EventLog>,
+    since: Option<Timestamp>,
+) -> Result<Vec<Entry>, Failure> {
     let mut tail = Tail::new(log, since, vec![EventType::ContainerSample]);
     let mut all = Vec::new();
     loop {

@@ -1,16 +1,16 @@
 //! One file per command.
 
-pub mod bench_reaction;
-pub mod check_config;
-pub mod completion;
-pub mod demo;
-pub mod doctor;
-pub mod explain;
-pub mod healthcheck;
-pub mod incident_show;
-pub mod incidents;
-pub mod log;
-pub mod run_agents;
-pub mod status;
-pub mod up;
-pub mod workload;
+pub(crate) mod bench_reaction;
+pub(crate) mod check_config;
+pub(crate) mod completion;
+pub(crate) mod demo;
+pub(crate) mod doctor;
+pub(crate) mod explain;
+pub(crate) mod healthcheck;
+pub(crate) mod incident_show;
+pub(crate) mod incidents;
+pub(crate) mod log;
+pub(crate) mod run_agents;
+pub(crate) mod status;
+pub(crate) mod up;
+pub(crate) mod workload;

@@ -23,7 +23,7 @@ use crate::exit::{Failure, OrFailure};
 ///
 /// # Errors
 /// Exit 3 when the log or the engine is out of reach at the start; later losses are waited out.
-pub async fn one(config: Config, role: Role) -> Result<(), Failure> {
+pub(crate) async fn one(config: Config, role: Role) -> Result<(), Failure> {
     let stop = stop_on_signal()?;
     let engine = match role {
         Role::Monitor | Role::Responder => Some(connect::engine(&config).await?),
@@ -40,7 +40,7 @@ pub async fn one(config: Config, role: Role) -> Result<(), Failure> {
 
 /// What the agents of this process share.
 #[must_use]
-pub fn share(
+pub(crate) fn share(
     config: Config,
     log: Arc<dyn EventLog>,
     engine: Option<Arc<dyn Containers>>,
@@ -63,7 +63,7 @@ pub fn share(
 ///
 /// # Errors
 /// Exit 3 when the wanted address is taken.
-pub async fn run(shared: &Shared, roles: &[Role], stop: CancellationToken) -> Result<(), Failure> {
+pub(crate) async fn run(shared: &Shared, roles: &[Role], stop: CancellationToken) -> Result<(), Failure> {
     let serving = serve(shared, &stop).await?;
     let mut agents = agents::start(shared, roles, &stop);
     while let Some(ended) = agents.join_next().await {
@@ -76,7 +76,10 @@ pub async fn run(shared: &Shared, roles: &[Role], stop: CancellationToken) -> Re
 }
 
 /// Opens the health endpoints; the answer ends when they are closed.
-async fn serve(shared: &Shared, stop: &CancellationToken) -> Result<impl Future<Output = ()> + use<>, Failure> {
+async fn serve(
+    shared: &Shared,
+    stop: &CancellationToken,
+) -> Result<impl Future<Output = ()> + use<>, Failure> {
     let listener = connect::listener(shared.config.listen).await?;
     let task = match listener {
         None => None,
@@ -106,9 +109,11 @@ async fn serve(shared: &Shared, stop: &CancellationToken) -> Result<impl Future<
 ///
 /// # Errors
 /// When the system gives no signals.
-pub fn stop_on_signal() -> Result<CancellationToken, Failure> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen to signals").or_unreachable()?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen to signals").or_unreachable()?;
+pub(crate) fn stop_on_signal() -> Result<CancellationToken, Failure> {
+    let mut terminate =
+        signal(SignalKind::terminate()).context("cannot listen to signals").or_unreachable()?;
+    let mut interrupt =
+        signal(SignalKind::interrupt()).context("cannot listen to signals").or_unreachable()?;
     let mut hangup = signal(SignalKind::hangup()).context("cannot listen to signals").or_unreachable()?;
     let stop = CancellationToken::new();
     let token = stop.clone();

@@ -15,7 +15,7 @@ use crate::show;
 ///
 /// # Errors
 /// Exit 3 when the log is out of reach; exit 1 when a role has no agent.
-pub async fn run(config: &Config, output: Output) -> Result<(), Failure> {
+pub(crate) async fn run(config: &Config, output: Output) -> Result<(), Failure> {
     let log = connect::log(config).await?;
     let now = log.now().await.or_unreachable()?;
     let agents = log.agents().await.or_unreachable()?;
@@ -77,7 +77,8 @@ fn print_tables(agents: &[AgentPresence], groups: &[GroupStatus], now: Timestamp
     show::print(&table, "No agents run.")?;
     show::line("")?;
     let mut table = show::table(&["group", "stream", "unread", "oldest unread", "pending", "oldest pending"]);
-    let age = |time: Option<Timestamp>| time.map_or_else(|| "-".to_owned(), |time| show::span(now.since(time)));
+    let age =
+        |time: Option<Timestamp>| time.map_or_else(|| "-".to_owned(), |time| show::span(now.since(time)));
     for group in groups {
         let stream = if group.partition.0 == 0 {
             group.stream.to_string()

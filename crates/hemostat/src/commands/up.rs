@@ -17,7 +17,7 @@ use crate::exit::Failure;
 ///
 /// # Errors
 /// Exit 3 when the engine or Redis is out of reach at the start.
-pub async fn run(config: Config, args: &UpArgs) -> Result<(), Failure> {
+pub(crate) async fn run(config: Config, args: &UpArgs) -> Result<(), Failure> {
     if args.demo {
         return demo::run(config, &DemoArgs { run_for: args.run_for, only: Vec::new(), keep: false }).await;
     }

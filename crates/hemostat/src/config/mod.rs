@@ -5,8 +5,8 @@
 
 mod read;
 mod secret;
-pub mod source;
-pub mod table;
+pub(crate) mod source;
+pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 
@@ -17,13 +17,13 @@ use std::time::Duration;
 use hemostat_core::{detect, diagnose, labels, notify, remediate};
 use hemostat_event::HostName;
 
-pub use read::duration;
-pub use secret::Secret;
+pub(crate) use read::duration;
+pub(crate) use secret::Secret;
 use source::{Given, Values};
 
 /// A checked configuration.
 #[derive(Debug, Clone)]
-pub struct Config {
+pub(crate) struct Config {
     /// Name of this host in the log, where the operator chose one.
     pub host: Option<HostName>,
     /// Name of this replica, where the operator chose one.
@@ -54,7 +54,7 @@ pub struct Config {
 
 /// Log lines.
 #[derive(Debug, Clone)]
-pub struct Logging {
+pub(crate) struct Logging {
     /// A filter in the syntax of `tracing`.
     pub level: String,
     /// Their form.
@@ -63,7 +63,7 @@ pub struct Logging {
 
 /// The form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub(crate) enum Format {
     /// Text on a terminal, else JSON.
     Auto,
     /// For people.
@@ -74,7 +74,7 @@ pub enum Format {
 
 /// Where health endpoints listen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Listen {
+pub(crate) enum Listen {
     /// Nowhere.
     Off,
     /// Here; when it is taken, that is an error.
@@ -85,7 +85,7 @@ pub enum Listen {
 
 /// The event log.
 #[derive(Debug, Clone)]
-pub struct Redis {
+pub(crate) struct Redis {
     /// Where it is; a private one is started when absent.
     pub url: Option<Secret>,
     /// First part of every key.
@@ -96,7 +96,7 @@ pub struct Redis {
 
 /// The monitor.
 #[derive(Debug, Clone)]
-pub struct Monitor {
+pub(crate) struct Monitor {
     /// Time between two polls.
     pub interval: Duration,
     /// Polls between two measurements of writable layers.
@@ -113,7 +113,7 @@ pub struct Monitor {
 
 /// The alert agent.
 #[derive(Debug, Clone)]
-pub struct Alert {
+pub(crate) struct Alert {
     /// Whether people are told at all.
     pub enabled: bool,
     /// Whether notifications go to standard output.
@@ -132,7 +132,7 @@ pub struct Alert {
 
 /// What all roles of the run loop share.
 #[derive(Debug, Clone)]
-pub struct Agent {
+pub(crate) struct Agent {
     /// Inputs dealt with at a time.
     pub concurrency: usize,
     /// Silence after which inputs are taken over.
@@ -144,7 +144,7 @@ pub struct Agent {
 /// Everything that is wrong with a configuration.
 #[derive(Debug, thiserror::Error)]
 #[error("the configuration has {} problem{}:\n{}", .0.len(), if .0.len() == 1 { "" } else { "s" }, list(.0))]
-pub struct ConfigError(pub Vec<String>);
+pub(crate) struct ConfigError(pub Vec<String>);
 
 fn list(problems: &[String]) -> String {
     problems.iter().map(|problem| format!("  - {problem}")).collect::<Vec<_>>().join("\n")
@@ -155,7 +155,7 @@ impl Config {
     ///
     /// # Errors
     /// All problems together.
-    pub fn read(given: &Given<'_>) -> Result<Self, ConfigError> {
+    pub(crate) fn read(given: &Given<'_>) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
         let values = source::collect(given, &mut problems);
         let config = read::read(values, &mut problems);

@@ -13,7 +13,7 @@ use super::{Agent, Alert, Config, Format, Listen, Logging, Monitor, Redis, Secre
 pub(super) fn read(values: Values, problems: &mut Vec<String>) -> Config {
     let mut reader = Reader { values: &values, problems };
     let monitor = monitor(&mut reader);
-    let responder = responder(&mut reader);
+    let responder = responder(&mut reader, &monitor.detect);
     let alert = alert(&mut reader);
     let config = Config {
         host: reader.optional("host", |text| HostName::new(text).map_err(|error| error.to_string())),
@@ -96,14 +96,12 @@ fn monitor(reader: &mut Reader<'_>) -> Monitor {
         disk_every: reader.read("monitor.disk_every", |text| in_range(text, 1, 100_000)),
         concurrency: reader.read("monitor.concurrency", |text| in_range(text, 1, 256)),
         exclude: reader.read("monitor.exclude", |text| Ok(words(text))),
-        labels: labels::PolicyDefaults {
-            mode: reader.read("monitor.default_mode", mode),
-        },
+        labels: labels::PolicyDefaults { mode: reader.read("monitor.default_mode", mode) },
         detect,
     }
 }
 
-fn responder(reader: &mut Reader<'_>) -> remediate::Policy {
+fn responder(reader: &mut Reader<'_>, detect: &detect::Settings) -> remediate::Policy {
     let defaults = remediate::Policy::default();
     let policy = remediate::Policy {
         cooldown: reader.read("responder.cooldown", duration),
@@ -116,6 +114,12 @@ fn responder(reader: &mut Reader<'_>) -> remediate::Policy {
         },
         confidence_min: reader.read("responder.confidence_min", |text| in_range(text, 0.0, 1.0)),
         stabilise: reader.read("responder.stabilise", |text| at_least(text, Duration::from_secs(1))),
+        // As sick as before is what would raise the alert again.
+        still_sick: remediate::StillSick {
+            cpu_percent: detect.cpu.fire,
+            memory_percent: detect.memory.fire,
+            pids_percent: detect.pids.fire,
+        },
         // An unreadable value is a problem; until it is corrected nothing is touched.
         dry_run: reader.read("responder.dry_run", boolean),
     };
@@ -145,7 +149,10 @@ fn alert(reader: &mut Reader<'_>) -> Alert {
         webhook_secret,
         attempts_max: reader.read("alert.attempts_max", |text| in_range(text, 1, 1_000)),
         notify: notify::Settings {
-            channels: channels.into_iter().filter_map(|(wanted, channel)| wanted.then_some(channel)).collect(),
+            channels: channels
+                .into_iter()
+                .filter_map(|(wanted, channel)| wanted.then_some(channel))
+                .collect(),
             dedup_window: reader.read("alert.dedup_window", duration),
         },
     }
@@ -199,7 +206,7 @@ fn describe(key: &str, text: &str, origin: &Origin, error: &str) -> String {
 }
 
 /// Reads `90s`, `5m`, `1h 30m`; a bare number is seconds, as in the Python HemoStat.
-pub fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse::<f64>() {
         return Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string());
     }
@@ -214,9 +221,17 @@ fn at_least(text: &str, least: Duration) -> Result<Duration, String> {
     Ok(span)
 }
 
-fn in_range<T: FromStr + PartialOrd + std::fmt::Display>(text: &str, least: T, most: T) -> Result<T, String> {
+fn in_range<T: FromStr + PartialOrd + Copy + std::fmt::Display>(
+    text: &str,
+    least: T,
+    most: T,
+) -> Result<T, String> {
     let value: T = text.parse().map_err(|_invalid| "expected a number".to_owned())?;
-    if least <= value && value <= most { Ok(value) } else { Err(format!("must be between {least} and {most}")) }
+    if least <= value && value <= most {
+        Ok(value)
+    } else {
+        Err(format!("must be between {least} and {most}"))
+    }
 }
 
 fn boolean(text: &str) -> Result<bool, String> {
@@ -242,16 +257,29 @@ fn words(text: &str) -> Vec<String> {
 }
 
 fn redis_url(text: &str) -> Result<Secret, String> {
-    let known = ["redis://", "rediss://", "unix://", "redis+unix://"].iter().any(|scheme| text.starts_with(scheme));
-    if known { Ok(Secret::new(text.to_owned())) } else { Err("expected redis://host:port or unix:///path".to_owned()) }
+    let known =
+        ["redis://", "rediss://", "unix://", "redis+unix://"].iter().any(|scheme| text.starts_with(scheme));
+    if known {
+        Ok(Secret::new(text.to_owned()))
+    } else {
+        Err("expected redis://host:port or unix:///path".to_owned())
+    }
 }
 
 fn http_url(text: &str) -> Result<Secret, String> {
     let known = ["http://", "https://"].iter().any(|scheme| text.starts_with(scheme));
-    if known { Ok(Secret::new(text.to_owned())) } else { Err("expected an http:// or https:// address".to_owned()) }
+    if known {
+        Ok(Secret::new(text.to_owned()))
+    } else {
+        Err("expected an http:// or https:// address".to_owned())
+    }
 }
 
 fn namespace(text: &str) -> Result<String, String> {
     let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-    if plain && !text.is_empty() { Ok(text.to_owned()) } else { Err("expected letters, digits, `-`, `_`, `.`".to_owned()) }
+    if plain && !text.is_empty() {
+        Ok(text.to_owned())
+    } else {
+        Err("expected letters, digits, `-`, `_`, `.`".to_owned())
+    }
 }

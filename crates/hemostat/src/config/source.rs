@@ -8,7 +8,7 @@ use super::table::{SETTINGS, find, nearest};
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// `--set key=value`.
     Flag,
     /// An environment variable.
@@ -31,25 +31,31 @@ impl fmt::Display for Origin {
 }
 
 /// The text of every setting that has one.
-pub type Values = BTreeMap<&'static str, (String, Origin)>;
+pub(crate) type Values = BTreeMap<&'static str, (String, Origin)>;
+
+/// Looks an environment variable up.
+pub(crate) type LookUp<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Reads a file.
+pub(crate) type ReadFile<'a> = &'a dyn Fn(&str) -> std::io::Result<String>;
 
 /// What the process was given, read by the caller: tests need no environment and no files.
 #[derive(Default)]
-pub struct Given<'a> {
+pub(crate) struct Given<'a> {
     /// `--set key=value`, in order.
     pub flags: &'a [String],
     /// The configuration file and its text.
     pub file: Option<(PathBuf, String)>,
     /// Looks an environment variable up.
-    pub environment: Option<&'a dyn Fn(&str) -> Option<String>>,
+    pub environment: Option<LookUp<'a>>,
     /// Names of all environment variables.
     pub environment_names: Vec<String>,
     /// Reads a file that a `*_file` setting names.
-    pub read_file: Option<&'a dyn Fn(&str) -> std::io::Result<String>>,
+    pub read_file: Option<ReadFile<'a>>,
 }
 
 /// Collects the values, the strongest source last, and every problem on the way.
-pub fn collect(given: &Given<'_>, problems: &mut Vec<String>) -> Values {
+pub(crate) fn collect(given: &Given<'_>, problems: &mut Vec<String>) -> Values {
     let mut values: Values =
         SETTINGS.iter().map(|setting| (setting.key, (setting.default.to_owned(), Origin::Default))).collect();
     from_file(given, &mut values, problems);
@@ -78,7 +84,8 @@ fn flatten(prefix: &str, table: &toml::Table, flat: &mut Vec<(String, String)>) 
             toml::Value::Table(inner) => flatten(&key, inner, flat),
             toml::Value::String(text) => flat.push((key, text.clone())),
             toml::Value::Array(items) => {
-                let texts = items.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned));
+                let texts =
+                    items.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned));
                 flat.push((key, texts.collect::<Vec<_>>().join(",")));
             }
             other => flat.push((key, other.to_string())),
@@ -112,7 +119,10 @@ fn from_environment(given: &Given<'_>, values: &mut Values, problems: &mut Vec<S
         let known = OTHER_VARIABLES.contains(&name.as_str())
             || SETTINGS.iter().any(|setting| setting.variable() == format!("HEMOSTAT_{rest}"));
         if !known {
-            let near = SETTINGS.iter().map(super::table::Setting::variable).min_by_key(|v| strsim::damerau_levenshtein(v, name));
+            let near = SETTINGS
+                .iter()
+                .map(super::table::Setting::variable)
+                .min_by_key(|v| strsim::damerau_levenshtein(v, name));
             let hint = near.filter(|v| strsim::damerau_levenshtein(v, name) <= 3);
             problems.push(format!("{name}: no such setting{}", did_you_mean(hint.as_deref())));
         }
@@ -125,7 +135,9 @@ const OTHER_VARIABLES: &[&str] = &["HEMOSTAT_CONFIG"];
 /// The Python HemoStat's four variables make one URL.
 fn python_redis(look_up: &dyn Fn(&str) -> Option<String>, values: &mut Values) {
     let Some(host) = look_up("REDIS_HOST").filter(|host| !host.is_empty()) else { return };
-    let or = |name: &str, default: &str| look_up(name).filter(|v| !v.is_empty()).unwrap_or_else(|| default.to_owned());
+    let or = |name: &str, default: &str| {
+        look_up(name).filter(|v| !v.is_empty()).unwrap_or_else(|| default.to_owned())
+    };
     let password = or("REDIS_PASSWORD", "");
     let login = if password.is_empty() { String::new() } else { format!(":{}@", percent(&password)) };
     let url = format!("redis://{login}{host}:{}/{}", or("REDIS_PORT", "6379"), or("REDIS_DB", "0"));
@@ -135,13 +147,17 @@ fn python_redis(look_up: &dyn Fn(&str) -> Option<String>, values: &mut Values) {
 /// Percent-encodes what a URL cannot carry in its password (RFC 3986 section 2.3: all but the unreserved).
 fn percent(text: &str) -> String {
     let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes().map(|byte| if unreserved(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    text.bytes()
+        .map(|byte| if unreserved(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 fn from_flags(given: &Given<'_>, values: &mut Values, problems: &mut Vec<String>) {
     for flag in given.flags {
         match flag.split_once('=') {
-            Some((key, value)) => set(given, values, problems, key.trim(), value.trim().to_owned(), &Origin::Flag),
+            Some((key, value)) => {
+                set(given, values, problems, key.trim(), value.trim().to_owned(), &Origin::Flag);
+            }
             None => problems.push(format!("--set {flag}: expected key=value")),
         }
     }

@@ -5,7 +5,7 @@
 
 /// One setting.
 #[derive(Debug, Clone, Copy)]
-pub struct Setting {
+pub(crate) struct Setting {
     /// Key in the file and of `--set`: `responder.cooldown`.
     pub key: &'static str,
     /// Variable of the Python HemoStat that means the same, where there was one.
@@ -21,7 +21,7 @@ pub struct Setting {
 impl Setting {
     /// The environment variable: `HEMOSTAT_RESPONDER_COOLDOWN`.
     #[must_use]
-    pub fn variable(&self) -> String {
+    pub(crate) fn variable(&self) -> String {
         format!("HEMOSTAT_{}", self.key.replace('.', "_").to_uppercase())
     }
 }
@@ -39,61 +39,152 @@ const fn secret(key: &'static str, old: Option<&'static str>, help: &'static str
 }
 
 /// Every setting, in the order of the documentation.
-pub const SETTINGS: &[Setting] = &[
+pub(crate) const SETTINGS: &[Setting] = &[
     plain("host", "", "Name of this host in the log; the engine's own name when empty."),
-    plain("instance", "", "Name of this replica, unique among those that run; made from host and process when empty."),
+    plain(
+        "instance",
+        "",
+        "Name of this replica, unique among those that run; made from host and process when empty.",
+    ),
     plain("data_dir", "", "Folder of the private Redis; below the user's data folder when empty."),
-    legacy("log.level", "LOG_LEVEL", "info", "Least level of log lines: error, warn, info, debug, trace, or a filter such as `hemostat_redis=debug`."),
-    legacy("log.format", "LOG_FORMAT", "auto", "Form of log lines: text, json, or auto (text on a terminal)."),
-    plain("http.listen", "127.0.0.1:9090", "Address of health endpoints and /metrics; port 0 takes any free one, `off` opens none."),
-    secret("redis.url", None, "redis://[user:password@]host:port/db or unix:///path; a private redis-server is started by `up` when empty."),
+    legacy(
+        "log.level",
+        "LOG_LEVEL",
+        "info",
+        "Least level of log lines: error, warn, info, debug, trace, or a filter such as `hemostat_redis=debug`.",
+    ),
+    legacy(
+        "log.format",
+        "LOG_FORMAT",
+        "auto",
+        "Form of log lines: text, json, or auto (text on a terminal).",
+    ),
+    plain(
+        "http.listen",
+        "127.0.0.1:9090",
+        "Address of health endpoints and /metrics; port 0 takes any free one, `off` opens none.",
+    ),
+    secret(
+        "redis.url",
+        None,
+        "redis://[user:password@]host:port/db or unix:///path; a private redis-server is started by `up` when empty.",
+    ),
     plain("redis.namespace", "hemostat", "First part of every key."),
     plain("redis.partitions", "", "Partitions of a new log; fixed at its creation (1 when empty)."),
-    legacy("docker.host", "DOCKER_HOST", "", "Container engine: unix:///path or tcp://host:port; the usual sockets are tried when empty."),
+    legacy(
+        "docker.host",
+        "DOCKER_HOST",
+        "",
+        "Container engine: unix:///path or tcp://host:port; the usual sockets are tried when empty.",
+    ),
     // As in the Python HemoStat, so that existing thresholds keep their meaning; engine events do not wait for it.
     legacy("monitor.interval", "AGENT_POLL_INTERVAL", "30s", "Time between two polls."),
-    plain("monitor.disk_every", "10", "Polls between two measurements of writable layers, which are costly for the engine."),
+    plain(
+        "monitor.disk_every",
+        "10",
+        "Polls between two measurements of writable layers, which are costly for the engine.",
+    ),
     plain("monitor.concurrency", "16", "Engine requests at a time."),
-    legacy("monitor.exclude", "MONITOR_CONTAINER_BLACKLIST", "", "Names of containers that are not watched, separated by commas; `*` stands for any text."),
-    plain("monitor.default_mode", "observe", "Mode of containers without a hemostat label: observe, suggest, approve, auto."),
-    legacy("monitor.cpu_percent", "THRESHOLD_CPU_PERCENT", "85", "CPU level that fires, in percent of what the container may use; clears 10 points lower."),
-    legacy("monitor.memory_percent", "THRESHOLD_MEMORY_PERCENT", "80", "Memory level that fires, in percent of the limit; clears 10 points lower."),
-    plain("monitor.pids_percent", "90", "Process level that fires, in percent of the PID limit; clears 10 points lower."),
+    legacy(
+        "monitor.exclude",
+        "MONITOR_CONTAINER_BLACKLIST",
+        "",
+        "Names of containers that are not watched, separated by commas; `*` stands for any text.",
+    ),
+    plain(
+        "monitor.default_mode",
+        "observe",
+        "Mode of containers without a hemostat label: observe, suggest, approve, auto.",
+    ),
+    legacy(
+        "monitor.cpu_percent",
+        "THRESHOLD_CPU_PERCENT",
+        "85",
+        "CPU level that fires, in percent of what the container may use; clears 10 points lower.",
+    ),
+    legacy(
+        "monitor.memory_percent",
+        "THRESHOLD_MEMORY_PERCENT",
+        "80",
+        "Memory level that fires, in percent of the limit; clears 10 points lower.",
+    ),
+    plain(
+        "monitor.pids_percent",
+        "90",
+        "Process level that fires, in percent of the PID limit; clears 10 points lower.",
+    ),
     plain("monitor.disk_bytes", "", "Size of the writable layer that fires, in bytes; none when empty."),
     plain("monitor.clear_after", "5", "Samples in a row below the clear level that end a symptom."),
     plain("monitor.stable_for", "60s", "How long a container that died must run before its symptom ends."),
-    plain("monitor.realert_after", "10m", "Time before an alert that changed nothing is repeated; doubles up to 2 h."),
+    plain(
+        "monitor.realert_after",
+        "10m",
+        "Time before an alert that changed nothing is repeated; doubles up to 2 h.",
+    ),
     plain("analyzer.plan_ttl", "5m", "How long a plan stays valid."),
-    legacy("responder.confidence_min", "ANALYZER_CONFIDENCE_THRESHOLD", "0.7", "Least confidence of a plan that is carried out, 0 to 1."),
+    legacy(
+        "responder.confidence_min",
+        "ANALYZER_CONFIDENCE_THRESHOLD",
+        "0.7",
+        "Least confidence of a plan that is carried out, 0 to 1.",
+    ),
     // One hour and three per hour: the Python HemoStat's values, which operators know.
-    legacy("responder.cooldown", "RESPONDER_COOLDOWN_SECONDS", "1h", "Least time between two actions on a container."),
-    legacy("responder.budget", "RESPONDER_MAX_RETRIES_PER_HOUR", "3", "Most actions on a container within the window."),
+    legacy(
+        "responder.cooldown",
+        "RESPONDER_COOLDOWN_SECONDS",
+        "1h",
+        "Least time between two actions on a container.",
+    ),
+    legacy(
+        "responder.budget",
+        "RESPONDER_MAX_RETRIES_PER_HOUR",
+        "3",
+        "Most actions on a container within the window.",
+    ),
     plain("responder.budget_window", "1h", "The window of the budget."),
     plain("responder.breaker_failures", "3", "Actions in a row that did not help and open the breaker."),
-    plain("responder.breaker_open", "30m", "How long an open breaker forbids actions; doubles with every failed probe up to 6 h."),
+    plain(
+        "responder.breaker_open",
+        "2h",
+        "How long an open breaker forbids actions, at least twice the cooldown; doubles with every failed probe up to 6 h.",
+    ),
     plain("responder.stabilise", "60s", "Time between an action and its verification."),
-    legacy("responder.dry_run", "RESPONDER_DRY_RUN", "false", "Decide and record, but do not touch any container."),
+    legacy(
+        "responder.dry_run",
+        "RESPONDER_DRY_RUN",
+        "false",
+        "Decide and record, but do not touch any container.",
+    ),
     legacy("alert.enabled", "ALERT_ENABLED", "true", "Whether people are told at all."),
     plain("alert.terminal", "true", "Whether notifications are written to standard output."),
     secret("alert.slack_url", Some("SLACK_WEBHOOK_URL"), "Slack incoming webhook."),
     secret("alert.webhook_url", None, "Generic webhook; receives CloudEvents JSON."),
     secret("alert.webhook_secret", None, "Key of the webhook's HMAC-SHA256 signature."),
-    legacy("alert.dedup_window", "ALERT_DEDUPE_TTL", "5m", "Time within which the same news of a container is told once."),
+    legacy(
+        "alert.dedup_window",
+        "ALERT_DEDUPE_TTL",
+        "5m",
+        "Time within which the same news of a container is told once.",
+    ),
     plain("alert.attempts_max", "10", "Tries before a notification becomes a dead letter."),
     plain("agent.concurrency", "16", "Inputs dealt with at a time by one replica."),
-    plain("agent.claim_after", "30s", "Time without a sign of life after which a replica's inputs are taken over."),
+    plain(
+        "agent.claim_after",
+        "30s",
+        "Time without a sign of life after which a replica's inputs are taken over.",
+    ),
     legacy("agent.attempts_max", "AGENT_RETRY_MAX", "5", "Tries before an input becomes a dead letter."),
 ];
 
 /// The setting with this key.
 #[must_use]
-pub fn find(key: &str) -> Option<&'static Setting> {
+pub(crate) fn find(key: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.key == key)
 }
 
 /// The key nearest to a misspelt one, when any is near.
 #[must_use]
-pub fn nearest(key: &str) -> Option<&'static str> {
+pub(crate) fn nearest(key: &str) -> Option<&'static str> {
     let distance = |setting: &&Setting| strsim::damerau_levenshtein(setting.key, key);
     let best = SETTINGS.iter().min_by_key(distance)?;
     (distance(&best) <= 3).then_some(best.key)

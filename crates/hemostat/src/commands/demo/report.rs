@@ -33,7 +33,8 @@ impl Report {
     pub(super) fn new(scenarios: &[&'static Scenario], host: &HostName) -> Self {
         let row = |scenario: &&'static Scenario| Row {
             scenario,
-            subject: Subject::new(host, &container_name(scenario)).expect("a demo container has a plain name"),
+            subject: Subject::new(host, &container_name(scenario))
+                .expect("a demo container has a plain name"),
             symptoms: Vec::new(),
             detected_at: None,
             cause: None,
@@ -61,17 +62,15 @@ impl Report {
                 }
             }
             Data::RemediationStarted(_) => row.actions += 1,
-            Data::RemediationComplete(done) => {
-                // A success is not overwritten by the refusal of a second plan.
-                if row.acted.as_deref() != Some("success") {
-                    row.acted = Some(match &done.outcome {
-                        Outcome::Success => "success".to_owned(),
-                        Outcome::Failed { .. } => "failed".to_owned(),
-                        Outcome::Rejected { rejection, .. } => rejection.as_str().to_owned(),
-                        Outcome::NotApplicable { .. } => "not applicable".to_owned(),
-                        Outcome::Unknown { .. } => "unknown".to_owned(),
-                    });
-                }
+            // A success is not overwritten by the refusal of a second plan.
+            Data::RemediationComplete(done) if row.acted.as_deref() != Some("success") => {
+                row.acted = Some(match &done.outcome {
+                    Outcome::Success => "success".to_owned(),
+                    Outcome::Failed { .. } => "failed".to_owned(),
+                    Outcome::Rejected { rejection, .. } => rejection.as_str().to_owned(),
+                    Outcome::NotApplicable { .. } => "not applicable".to_owned(),
+                    Outcome::Unknown { .. } => "unknown".to_owned(),
+                });
             }
             Data::RemediationVerified(verified) => {
                 row.verdict = Some(verified.verdict);
@@ -93,7 +92,9 @@ impl Report {
 
     /// Whether every sick container has its verdict.
     pub(super) fn is_complete(&self) -> bool {
-        self.rows.iter().all(|row| row.scenario.expected == Expected::Untouched || row.is_as_expected() && row.recovered)
+        self.rows
+            .iter()
+            .all(|row| row.scenario.expected == Expected::Untouched || row.is_as_expected() && row.recovered)
     }
 
     /// Whether every container ended as it should.
@@ -103,7 +104,16 @@ impl Report {
 
     /// Prints the table.
     pub(super) fn print(&self) -> Result<(), Failure> {
-        let header = ["container", "what ails it", "detected", "cause", "action", "verified", "healed in", "as expected"];
+        let header = [
+            "container",
+            "what ails it",
+            "detected",
+            "cause",
+            "action",
+            "verified",
+            "healed in",
+            "as expected",
+        ];
         let mut table = show::table(&header);
         for row in &self.rows {
             let healed = row.detected_at.zip(row.verified_at).map(|(from, to)| show::span(to.since(from)));
@@ -121,7 +131,10 @@ impl Report {
                 action.into(),
                 row.verdict.map_or_else(|| "-".to_owned(), |verdict| word(&verdict)).into(),
                 healed.unwrap_or_else(|| "-".to_owned()).into(),
-                show::coloured(if well { "yes" } else { "NO" }, Some(if well { Color::Green } else { Color::Red })),
+                show::coloured(
+                    if well { "yes" } else { "NO" },
+                    Some(if well { Color::Green } else { Color::Red }),
+                ),
             ]);
         }
         show::line("")?;

@@ -2,26 +2,26 @@
 
 /// One container of the demo.
 #[derive(Debug)]
-pub struct Scenario {
+pub(in crate::commands) struct Scenario {
     /// Its name, which is also the workload it runs.
-    pub name: &'static str,
+    pub(in crate::commands) name: &'static str,
     /// What ails it, for people.
-    pub story: &'static str,
+    pub(super) story: &'static str,
     /// How it should end.
-    pub expected: Expected,
+    pub(super) expected: Expected,
     /// Memory limit in bytes.
-    pub memory_bytes: u64,
+    pub(super) memory_bytes: u64,
     /// CPU quota in processors.
-    pub cpus: f64,
+    pub(super) cpus: f64,
     /// Whether it has a health check.
-    pub health_check: bool,
+    pub(super) health_check: bool,
     /// Restarts the engine makes by itself after a failure.
-    pub engine_restarts: u32,
+    pub(super) engine_restarts: u32,
 }
 
 /// How a container should end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expected {
+pub(super) enum Expected {
     /// Detected, acted on, verified.
     Healed,
     /// No alert, no action.
@@ -41,10 +41,13 @@ const PLAIN: Scenario = Scenario {
     engine_restarts: 0,
 };
 
+/// The scenario whose container a person stops.
+pub(super) const STOPPED: &str = "stopped";
+
 /// Every container of the demo.
-pub const SCENARIOS: &[Scenario] = &[
+pub(in crate::commands) const SCENARIOS: &[Scenario] = &[
     Scenario { name: "healthy", story: "serves", expected: Expected::Untouched, health_check: true, ..PLAIN },
-    Scenario { name: "stopped", story: "is stopped by hand", expected: Expected::Untouched, ..PLAIN },
+    Scenario { name: STOPPED, story: "is stopped by hand", expected: Expected::Untouched, ..PLAIN },
     Scenario { name: "crash", story: "exits with 1", ..PLAIN },
     Scenario { name: "crash-loop", story: "crashes until the engine gives up", engine_restarts: 3, ..PLAIN },
     Scenario { name: "unhealthy", story: "fails its health check", health_check: true, ..PLAIN },

@@ -1,0 +1,365 @@
+//! One partition: its streams, states, timers and leases, changed by one request at a time.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
+use std::time::Duration;
+
+use hemostat_core::role::Timer;
+use hemostat_event::{
+    DeadLetter, Event, EventId, EventType, HostName, Role, Source, Subject, Timestamp, codec,
+};
+
+use super::group::Group;
+use crate::log::{
+    AgentPresence, Commit, CommitAnswer, CommitInput, EntryId, EntryRef, FIELD_EVENT, FIELD_SEQ, GroupStatus,
+    Lease, Partition, StreamName, Versioned, letter_event,
+};
+
+/// How long a key or an event's id is known: the port's promise.
+const KNOWN_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The fields of an entry.
+pub(super) type Fields = Vec<(String, Vec<u8>)>;
+
+#[derive(Debug, Default)]
+pub(super) struct Part {
+    /// Number of the last event.
+    seq: u64,
+    streams: BTreeMap<StreamName, BTreeMap<EntryId, Fields>>,
+    /// The last id of every stream there ever was: ids of a stream grow also over its loss.
+    last_ids: BTreeMap<StreamName, EntryId>,
+    groups: BTreeMap<(StreamName, Role), Group>,
+    cursors: BTreeMap<(StreamName, Role), EntryId>,
+    states: BTreeMap<(Role, Subject), Versioned>,
+    timers: BTreeMap<TimerKey, Deadline>,
+    known: Known,
+    leases: BTreeMap<String, Held>,
+    agents: BTreeMap<(Role, String), (AgentPresence, Timestamp)>,
+}
+
+/// Identity of a timer: role, subject, name, cause.
+type TimerKey = (Role, Subject, String, EventId);
+
+#[derive(Debug)]
+struct Deadline {
+    due: Timestamp,
+    /// Who has taken it, and until when nobody else may.
+    taken: Option<(String, Timestamp)>,
+}
+
+#[derive(Debug)]
+struct Held {
+    epoch: u64,
+    /// Whose it is, and until when; nobody's after a release.
+    by: Option<(String, Timestamp)>,
+}
+
+/// Keys and ids of the last [`KNOWN_FOR`].
+#[derive(Debug, Default)]
+struct Known {
+    since: BTreeMap<EventId, Timestamp>,
+    order: VecDeque<(Timestamp, EventId)>,
+}
+
+/// Whose the input of a commit is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    /// The committing consumer's.
+    Mine,
+    /// There is nothing to hold: not pending for anybody, or no such timer.
+    Nobodys,
+    /// Not the committing consumer's.
+    NotMine,
+}
+
+impl Part {
+    /// Appends those of `events` that are new.
+    pub(super) fn append(&mut self, events: &[Event], now: Timestamp) -> Vec<u64> {
+        let mut numbers = Vec::with_capacity(events.len());
+        for event in events {
+            if !self.known.has(event.envelope.id, now) {
+                numbers.push(self.write(event, now));
+            }
+        }
+        numbers
+    }
+
+    /// Makes a commit, or says why not.
+    pub(super) fn commit(&mut self, commit: &Commit, now: Timestamp) -> CommitAnswer {
+        let hold = self.hold(commit);
+        let acknowledges = match &commit.input {
+            CommitInput::Entry { acknowledge, .. } | CommitInput::Timer { acknowledge, .. } => *acknowledge,
+            CommitInput::Lease { .. } => false,
+        };
+        if let Some(answer) = self.check(hold, commit.key, acknowledges, now) {
+            if answer == CommitAnswer::Duplicate && acknowledges {
+                self.acknowledge(commit.role, &commit.input);
+            }
+            return answer;
+        }
+        let key = (commit.role, commit.subject.clone());
+        if let Some(change) = &commit.state {
+            if self.states.get(&key).map_or(0, |state| state.version) != change.expected {
+                return CommitAnswer::Conflict;
+            }
+            if change.next.version != change.expected {
+                self.states.insert(key, change.next.clone());
+            }
+        }
+        let numbers = commit.emit.iter().map(|event| self.write(event, now)).collect();
+        self.known.add(commit.key, now);
+        if acknowledges {
+            self.acknowledge(commit.role, &commit.input);
+        }
+        for timer in &commit.timers {
+            self.timers.insert(timer_key(commit.role, timer), Deadline { due: timer.due, taken: None });
+        }
+        CommitAnswer::Committed(numbers)
+    }
+
+    /// Moves an entry to the dead letters.
+    pub(super) fn bury(
+        &mut self,
+        at: &EntryRef,
+        consumer: &str,
+        host: &HostName,
+        source: &Source,
+        letter: DeadLetter,
+        now: Timestamp,
+    ) -> CommitAnswer {
+        let role = letter.group;
+        let fields = self.streams.get(&at.stream).and_then(|entries| entries.get(&at.id));
+        let event = letter_event(at, fields.map_or(&[], Vec::as_slice), host, source, letter, now);
+        let hold = self.entry_hold(role, at, consumer);
+        if let Some(answer) = self.check(hold, event.envelope.id, true, now) {
+            if answer == CommitAnswer::Duplicate {
+                self.acknowledge_entry(role, at);
+            }
+            return answer;
+        }
+        let number = self.write(&event, now);
+        self.acknowledge_entry(role, at);
+        CommitAnswer::Committed(vec![number])
+    }
+
+    /// Takes or renews a lease; answers with its epoch.
+    pub(super) fn lease(&mut self, name: &str, owner: &str, now: Timestamp, ttl: Duration) -> Option<u64> {
+        let held = self.leases.entry(name.to_owned()).or_insert(Held { epoch: 0, by: None });
+        match &held.by {
+            Some((by, until)) if now < *until && by != owner => return None,
+            Some((_, until)) if now < *until => {}
+            _ => held.epoch += 1,
+        }
+        held.by = Some((owner.to_owned(), now + ttl));
+        Some(held.epoch)
+    }
+
+    pub(super) fn release(&mut self, lease: &Lease, owner: &str) {
+        if let Some(held) = self.leases.get_mut(&lease.name)
+            && held.epoch == lease.epoch
+            && held.by.as_ref().is_some_and(|(by, _)| by == owner)
+        {
+            held.by = None;
+        }
+    }
+
+    pub(super) fn announce(&mut self, presence: &AgentPresence, now: Timestamp, ttl: Duration) {
+        self.agents.retain(|_, (_, until)| now < *until);
+        let key = (presence.role, presence.instance.clone());
+        self.agents.insert(key, (presence.clone(), now + ttl));
+    }
+
+    pub(super) fn agents(&self, now: Timestamp) -> impl Iterator<Item = AgentPresence> {
+        self.agents.values().filter(move |(_, until)| now < *until).map(|(presence, _)| presence.clone())
+    }
+
+    /// The timers that are due and not taken.
+    pub(super) fn due(&self, role: Role, now: Timestamp) -> impl Iterator<Item = Timer> {
+        let free = move |deadline: &Deadline| {
+            deadline.due <= now && deadline.taken.as_ref().is_none_or(|(_, until)| *until <= now)
+        };
+        let due = self.timers.iter().filter(move |(key, deadline)| key.0 == role && free(deadline));
+        due.map(|((_, subject, name, cause), deadline)| Timer {
+            subject: subject.clone(),
+            name: name.clone(),
+            cause: *cause,
+            due: deadline.due,
+        })
+    }
+
+    pub(super) fn take_timer(&mut self, role: Role, timer: &Timer, consumer: &str, until: Timestamp) {
+        if let Some(deadline) = self.timers.get_mut(&timer_key(role, timer)) {
+            deadline.taken = Some((consumer.to_owned(), until));
+        }
+    }
+
+    pub(super) fn state(&self, role: Role, subject: &Subject) -> Versioned {
+        self.states.get(&(role, subject.clone())).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn states_of(&self, role: Role, host: &HostName) -> Vec<(Subject, Versioned)> {
+        let states = self.states.iter().filter(|((of, subject), _)| *of == role && subject.host() == *host);
+        states.map(|((_, subject), state)| (subject.clone(), state.clone())).collect()
+    }
+
+    pub(super) fn streams(&self) -> Vec<StreamName> {
+        self.streams.keys().cloned().collect()
+    }
+
+    pub(super) fn entries_after(
+        &self,
+        stream: &StreamName,
+        after: EntryId,
+    ) -> impl Iterator<Item = (EntryId, &Fields)> {
+        let entries = self.streams.get(stream).into_iter();
+        entries
+            .flat_map(move |entries| entries.range((Bound::Excluded(after), Bound::Unbounded)))
+            .map(|(id, fields)| (*id, fields))
+    }
+
+    pub(super) fn fields(&self, stream: &StreamName, id: EntryId) -> Option<&Fields> {
+        self.streams.get(stream)?.get(&id)
+    }
+
+    /// The group of `role` on `stream`; both are made where they are missing, the group at its cursor.
+    pub(super) fn group(&mut self, stream: &StreamName, role: Role) -> &mut Group {
+        self.streams.entry(stream.clone()).or_default();
+        let key = (stream.clone(), role);
+        let cursor = self.cursors.get(&key).copied().unwrap_or(EntryId::ZERO);
+        self.groups.entry(key).or_insert_with(|| Group::at(cursor))
+    }
+
+    pub(super) fn groups(&self, partition: Partition) -> impl Iterator<Item = GroupStatus> {
+        self.groups.iter().map(move |((stream, role), group)| {
+            let mut unread = self.entries_after(stream, group.delivered()).map(|(id, _)| id);
+            let oldest_unread = unread.next();
+            GroupStatus {
+                partition,
+                stream: stream.clone(),
+                role: *role,
+                pending: group.pending_count(),
+                oldest_pending: group.oldest_pending().map(EntryId::time),
+                oldest_unread: oldest_unread.map(EntryId::time),
+                unread: Some(u64::from(oldest_unread.is_some()) + unread.count() as u64),
+            }
+        })
+    }
+
+    /// Adds an entry, without a number of its own.
+    pub(super) fn add(&mut self, stream: &StreamName, fields: Fields, now: Timestamp) -> EntryId {
+        let last = self.last_ids.entry(stream.clone()).or_insert(EntryId::ZERO);
+        *last = if last.ms < now.millis() {
+            EntryId { ms: now.millis(), n: 0 }
+        } else {
+            EntryId { n: last.n + 1, ..*last }
+        };
+        self.streams.entry(stream.clone()).or_default().insert(*last, fields);
+        *last
+    }
+
+    pub(super) fn lose_groups(&mut self) {
+        self.groups.clear();
+    }
+
+    pub(super) fn lose_stream(&mut self, stream: &StreamName) {
+        self.streams.remove(stream);
+        self.groups.retain(|(of, _), _| of != stream);
+    }
+
+    pub(super) fn lose_everything(&mut self) {
+        *self = Self { last_ids: std::mem::take(&mut self.last_ids), ..Self::default() };
+    }
+
+    /// Writes an event as the next in the sequence and remembers its id; samples are too many to be remembered.
+    fn write(&mut self, event: &Event, now: Timestamp) -> u64 {
+        self.seq += 1;
+        let seq = (FIELD_SEQ.to_owned(), self.seq.to_string().into_bytes());
+        self.add(&StreamName::of(event), vec![seq, (FIELD_EVENT.to_owned(), codec::encode(event))], now);
+        if event.event_type() != EventType::ContainerSample {
+            self.known.add(event.envelope.id, now);
+        }
+        self.seq
+    }
+
+    /// The answer to a commit that cannot be made, apart from the version of the state.
+    fn check(&self, hold: Hold, key: EventId, acknowledges: bool, now: Timestamp) -> Option<CommitAnswer> {
+        let known = self.known.has(key, now);
+        match hold {
+            Hold::Mine if known => Some(CommitAnswer::Duplicate),
+            Hold::Mine => None,
+            // The acknowledgement whose answer did not arrive.
+            Hold::Nobodys if known && acknowledges => Some(CommitAnswer::Duplicate),
+            Hold::Nobodys | Hold::NotMine => Some(CommitAnswer::Fenced),
+        }
+    }
+
+    fn hold(&self, commit: &Commit) -> Hold {
+        match &commit.input {
+            CommitInput::Entry { at, consumer, .. } => self.entry_hold(commit.role, at, consumer),
+            CommitInput::Timer { timer, consumer, .. } => {
+                match self.timers.get(&timer_key(commit.role, timer)) {
+                    None => Hold::Nobodys,
+                    Some(Deadline { taken: Some((by, _)), .. }) if by == consumer => Hold::Mine,
+                    Some(_) => Hold::NotMine,
+                }
+            }
+            CommitInput::Lease { lease } => {
+                let held = self.leases.get(&lease.name).filter(|held| held.epoch == lease.epoch);
+                if held.is_some_and(|held| held.by.is_some()) { Hold::Mine } else { Hold::NotMine }
+            }
+        }
+    }
+
+    fn entry_hold(&self, role: Role, at: &EntryRef, consumer: &str) -> Hold {
+        let group = self.groups.get(&(at.stream.clone(), role));
+        match group.and_then(|group| group.holder(at.id)) {
+            None => Hold::Nobodys,
+            Some(holder) if holder == consumer => Hold::Mine,
+            Some(_) => Hold::NotMine,
+        }
+    }
+
+    fn acknowledge(&mut self, role: Role, input: &CommitInput) {
+        match input {
+            CommitInput::Entry { at, .. } => self.acknowledge_entry(role, at),
+            CommitInput::Timer { timer, .. } => {
+                self.timers.remove(&timer_key(role, timer));
+            }
+            CommitInput::Lease { .. } => {}
+        }
+    }
+
+    fn acknowledge_entry(&mut self, role: Role, at: &EntryRef) {
+        let key = (at.stream.clone(), role);
+        if let Some(group) = self.groups.get_mut(&key)
+            && group.acknowledge(at.id)
+        {
+            self.cursors.insert(key, group.cursor());
+        }
+    }
+}
+
+impl Known {
+    fn has(&self, id: EventId, now: Timestamp) -> bool {
+        self.since.get(&id).is_some_and(|since| now.since(*since) < KNOWN_FOR)
+    }
+
+    fn add(&mut self, id: EventId, now: Timestamp) {
+        while let Some((since, oldest)) = self.order.front().copied()
+            && KNOWN_FOR <= now.since(since)
+        {
+            self.order.pop_front();
+            // An id that was added again since stands further back, too.
+            if self.since.get(&oldest) == Some(&since) {
+                self.since.remove(&oldest);
+            }
+        }
+        if self.since.insert(id, now) != Some(now) {
+            self.order.push_back((now, id));
+        }
+    }
+}
+
+fn timer_key(role: Role, timer: &Timer) -> TimerKey {
+    (role, timer.subject.clone(), timer.name.clone(), timer.cause)
+}

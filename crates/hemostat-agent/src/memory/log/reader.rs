@@ -1,0 +1,134 @@
+//! A group member's read position.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use hemostat_event::Timestamp;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::{Clock, MemoryLog, State};
+use crate::log::{
+    Entry, EntryId, EntryRef, EventLog, GroupReader, LogError, Membership, Partition, StreamName,
+};
+
+pub(super) struct MemoryReader {
+    log: MemoryLog,
+    membership: Membership,
+    /// The streams it reads, each in the partitions that can have it.
+    places: Vec<(Partition, StreamName)>,
+    /// What its consumer left unfinished before it joined and it has not handed out yet.
+    unfinished: BTreeSet<EntryRef>,
+    changes: watch::Receiver<u64>,
+}
+
+impl MemoryReader {
+    pub(super) fn new(log: MemoryLog, membership: Membership, state: &mut State) -> Self {
+        let everywhere = |stream: &StreamName| match stream {
+            StreamName::Plans(host) => vec![(log.partition_of(host), stream.clone())],
+            StreamName::Type(_) => {
+                log.partitions().into_iter().map(|place| (place, stream.clone())).collect()
+            }
+        };
+        let places: Vec<_> = membership.streams.iter().flat_map(everywhere).collect();
+        let mut unfinished = BTreeSet::new();
+        for (partition, stream) in &places {
+            let group = state.part(*partition).group(stream, membership.role);
+            unfinished.extend(group.held_by(&membership.consumer).map(|id| place(*partition, stream, id)));
+        }
+        let changes = log.changed.subscribe();
+        Self { log, membership, places, unfinished, changes }
+    }
+
+    /// Takes what there is to hand out.
+    fn take(&mut self, state: &mut State, now: Timestamp) -> Vec<Entry> {
+        let mut taken = Vec::new();
+        while taken.len() < self.membership.batch
+            && let Some(at) = self.unfinished.pop_first()
+        {
+            let group = state.part(at.partition).group(&at.stream, self.membership.role);
+            if group.holder(at.id) == Some(self.membership.consumer.as_str()) {
+                taken.extend(self.deliver(state, at, now));
+            }
+        }
+        while taken.len() < self.membership.batch
+            && let Some(at) = self.idle(state, now).or_else(|| self.unread(state))
+        {
+            taken.extend(self.deliver(state, at, now));
+        }
+        taken
+    }
+
+    /// The first entry that was left idle.
+    fn idle(&self, state: &mut State, now: Timestamp) -> Option<EntryRef> {
+        self.places.iter().find_map(|(partition, stream)| {
+            let group = state.part(*partition).group(stream, self.membership.role);
+            let id = group.idle_for(self.membership.claim_after, now).next()?;
+            Some(place(*partition, stream, id))
+        })
+    }
+
+    /// The oldest entry of all streams that was never delivered, so that no stream waits for another.
+    fn unread(&self, state: &mut State) -> Option<EntryRef> {
+        let next = self.places.iter().filter_map(|(partition, stream)| {
+            let part = state.part(*partition);
+            let delivered = part.group(stream, self.membership.role).delivered();
+            let (id, _) = part.entries_after(stream, delivered).next()?;
+            Some(place(*partition, stream, id))
+        });
+        next.min_by_key(|at| at.id)
+    }
+
+    fn deliver(&self, state: &mut State, at: EntryRef, now: Timestamp) -> Option<Entry> {
+        let part = state.part(at.partition);
+        let group = part.group(&at.stream, self.membership.role);
+        let attempts = group.deliver(at.id, &self.membership.consumer, now);
+        let fields = part.fields(&at.stream, at.id)?;
+        Some(Entry::read(at, attempts, fields))
+    }
+
+    /// Waits for a change of the log, or for the end of a wait where time goes by itself.
+    async fn wait(&mut self, now: Timestamp, end: Timestamp) {
+        let changed = self.changes.changed();
+        match self.log.clock {
+            Clock::Manual => changed.await.expect("the reader holds the log, and with it the sender"),
+            Clock::Tokio { .. } => {
+                let _ended = timeout(end.since(now), changed).await;
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl GroupReader for MemoryReader {
+    async fn read(&mut self) -> Result<Vec<Entry>, LogError> {
+        let mut end = None;
+        loop {
+            // Marked as seen before looking, so that a change in between ends the wait below.
+            self.changes.mark_unchanged();
+            let log = self.log.clone();
+            let (taken, now) = {
+                let (mut state, now) = log.asked()?;
+                (self.take(&mut state, now), now)
+            };
+            let end = *end.get_or_insert(now + self.membership.block);
+            if !taken.is_empty() || end <= now {
+                return Ok(taken);
+            }
+            self.wait(now, end).await;
+        }
+    }
+
+    async fn renew(&mut self, entries: &[EntryRef]) -> Result<(), LogError> {
+        let (mut state, now) = self.log.asked()?;
+        for at in entries {
+            let group = state.part(at.partition).group(&at.stream, self.membership.role);
+            group.renew(at.id, &self.membership.consumer, now);
+        }
+        Ok(())
+    }
+}
+
+fn place(partition: Partition, stream: &StreamName, id: EntryId) -> EntryRef {
+    EntryRef { partition, stream: stream.clone(), id }
+}

@@ -1,0 +1,8 @@
+//! The monitor over an engine and a log in memory, on a stopped clock.
+
+mod follow;
+mod handover;
+mod incidents;
+mod outages;
+mod rig;
+mod scope;

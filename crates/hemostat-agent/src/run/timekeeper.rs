@@ -1,0 +1,66 @@
+//! Takes due timers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hemostat_core::role::Timer;
+use hemostat_event::Role;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::lanes::Work;
+use super::pause;
+use super::room::Room;
+use crate::log::EventLog;
+use crate::telemetry::Telemetry;
+
+/// Takes due timers, under a lease in the log. One that is dealt with for longer than its lease is taken again by
+/// whoever comes first; taken by this replica, it goes on under the new lease.
+pub(super) struct Timekeeper {
+    pub(super) log: Arc<dyn EventLog>,
+    pub(super) role: Role,
+    pub(super) consumer: String,
+    pub(super) interval: Duration,
+    pub(super) lease: Duration,
+    /// Timers have room of their own: entries that wait for a retry must not keep a deadline from being met.
+    pub(super) room: Room<Timer>,
+    pub(super) work: mpsc::Sender<Work>,
+    pub(super) telemetry: Arc<Telemetry>,
+}
+
+impl Timekeeper {
+    /// Takes timers until `stop`.
+    pub(super) async fn run(self, stop: CancellationToken) {
+        let batch = u32::try_from(TIMERS_BATCH).unwrap_or(u32::MAX);
+        while !stop.is_cancelled() {
+            if !self.room.has(batch, self.interval).await {
+                continue;
+            }
+            let full = match self.log.take_due(self.role, &self.consumer, self.lease, TIMERS_BATCH).await {
+                Ok(timers) => {
+                    let full = timers.len() == TIMERS_BATCH;
+                    for timer in timers {
+                        let Some(place) = self.room.take(&timer).await else { continue };
+                        if self.work.send(Work::Timer(timer, place)).await.is_err() {
+                            return;
+                        }
+                    }
+                    full
+                }
+                Err(error) => {
+                    // The reader meets the same failure and reports it; timers wait in the log.
+                    self.telemetry.timers_unavailable(self.role, &error);
+                    false
+                }
+            };
+            if !full {
+                pause(self.interval, &stop).await;
+            }
+        }
+    }
+}
+
+/// Most timers taken at a time.
+const TIMERS_BATCH: usize = 32;
+/// Most timers taken and not dealt with.
+pub(super) const TIMERS_MAX: usize = 4 * TIMERS_BATCH;

@@ -1,0 +1,12 @@
+//! What is written down stays readable: codecs, exported form, schemas and stored samples.
+
+mod arbitrary;
+mod cloudevents;
+mod codec;
+mod dead_letter;
+mod examples;
+mod files;
+mod samples;
+mod schemas;
+mod shapes;
+mod words;

@@ -1,0 +1,203 @@
+//! Opening a log: is this a Redis that can keep it, and is it the log that is meant.
+
+use std::fmt;
+use std::sync::Arc;
+
+use hemostat_agent::log::{BoxError, LogError};
+use redis::Value;
+
+use crate::fault::{self, Effect};
+use crate::keys::Keys;
+use crate::link::Link;
+use crate::log::{RedisLog, Shared};
+use crate::reply;
+
+/// Where the log is.
+#[derive(Clone)]
+pub struct RedisSettings {
+    /// `redis://[user:password@]host[:port][/db]` or `unix:///path/to/socket`.
+    pub url: String,
+    /// What all keys begin with.
+    pub namespace: String,
+    /// Partitions of the log; what the log was made with where it is `None`, and 1 for a new one.
+    pub partitions: Option<u16>,
+}
+
+impl fmt::Debug for RedisSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The URL may have a password.
+        let mut debug = f.debug_struct("RedisSettings");
+        debug
+            .field("namespace", &self.namespace)
+            .field("partitions", &self.partitions)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a log could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The URL cannot be read, or names something this build cannot speak.
+    #[error("the URL of Redis is not valid (redis://host:6379 or unix:///path/to/socket)")]
+    Url(#[source] BoxError),
+    /// The namespace would spoil the keys.
+    #[error("`{0}` is not a namespace (1 to 64 letters, digits, `:`, `.`, `-`, `_`)")]
+    Namespace(String),
+    /// A log has at least one partition.
+    #[error("a log cannot have 0 partitions")]
+    NoPartitions,
+    /// The server lacks what the scripts need.
+    #[error("this Redis is version {0}; version 7.0 or later is needed")]
+    TooOld(String),
+    /// The server would throw parts of the log away.
+    #[error(
+        "this Redis throws keys away when it is full (maxmemory-policy `{0}`), which would tear holes into the log; \
+         set `maxmemory-policy noeviction` in redis.conf, or: redis-cli CONFIG SET maxmemory-policy noeviction"
+    )]
+    Evicts(String),
+    /// The server is a node of a cluster.
+    #[error("this Redis is a node of a cluster, which this version does not support; use a single Redis")]
+    Cluster,
+    /// The number of partitions is fixed when a log is made: it decides where everything is.
+    #[error(
+        "the log `{namespace}` was made with {recorded} partition(s) and cannot be opened with {configured}; \
+         set redis.partitions to {recorded}, leave it out, or begin a new log under another redis.namespace"
+    )]
+    Partitions {
+        /// The log.
+        namespace: String,
+        /// Partitions it was made with.
+        recorded: u16,
+        /// Partitions of the settings.
+        configured: u16,
+    },
+    /// A later version made this log.
+    #[error("the log `{namespace}` has layout {layout}, and this version knows {LAYOUT}; upgrade this agent")]
+    Layout {
+        /// The log.
+        namespace: String,
+        /// Its layout.
+        layout: String,
+    },
+    /// Redis is away or refuses.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+/// Version of the layout of keys and fields.
+const LAYOUT: &str = "1";
+/// Partitions of a new log: enough for what one Redis can do.
+const PARTITIONS_DEFAULT: u16 = 1;
+
+impl RedisLog {
+    /// Opens the log, making it where there is none.
+    ///
+    /// # Errors
+    /// [`ConnectError`] says what to change; [`ConnectError::Log`] may pass by itself.
+    pub async fn connect(settings: RedisSettings) -> Result<Self, ConnectError> {
+        let RedisSettings { url, namespace, partitions } = settings;
+        let keys = Keys::new(&namespace).ok_or_else(|| ConnectError::Namespace(namespace.clone()))?;
+        if partitions == Some(0) {
+            return Err(ConnectError::NoPartitions);
+        }
+        let client = redis::Client::open(url).map_err(|error| ConnectError::Url(error.into()))?;
+        let link = Link::new(client);
+        let info: String = link.query(redis::cmd("INFO"), Effect::Read).await?;
+        let server = Server::read(&info);
+        server.check()?;
+        let warnings = warnings(&link, &server).await;
+        let partitions = record(&link, &keys, &namespace, partitions).await?;
+        Ok(Self { shared: Arc::new(Shared::new(link, keys, namespace, partitions)), warnings })
+    }
+}
+
+/// Writes layout and number of partitions where the log is new, and compares them where it is not.
+pub(crate) async fn record(
+    link: &Link,
+    keys: &Keys,
+    namespace: &str,
+    configured: Option<u16>,
+) -> Result<u16, ConnectError> {
+    let meta = keys.meta();
+    let mut requests = redis::pipe();
+    let set = |field: &str, value: &str| {
+        let mut command = redis::cmd("HSETNX");
+        command.arg(&meta).arg(field).arg(value);
+        command
+    };
+    requests.add_command(set("layout", LAYOUT));
+    requests.add_command(set("partitions", &configured.unwrap_or(PARTITIONS_DEFAULT).to_string()));
+    requests.cmd("HMGET").arg(&meta).arg("layout").arg("partitions");
+    // Made only where it is missing, so a repetition changes nothing.
+    let answers = link.ask(&requests, Effect::Read).await?.into_iter();
+    let answers: Result<Vec<Value>, _> = answers.map(Value::extract_error).collect();
+    let recorded = answers.map_err(|error| fault::asking(error, Effect::Read))?.pop().unwrap_or_default();
+    let [layout, recorded] = reply::parts(recorded)?;
+    let layout = reply::text(layout)?;
+    if layout != LAYOUT {
+        return Err(ConnectError::Layout { namespace: namespace.to_owned(), layout });
+    }
+    let recorded: u16 = reply::text(recorded)?.parse().map_err(|_other| fault::unexpected("HMGET"))?;
+    match configured {
+        Some(configured) if configured != recorded => {
+            Err(ConnectError::Partitions { namespace: namespace.to_owned(), recorded, configured })
+        }
+        _ => Ok(recorded),
+    }
+}
+
+/// What `INFO` says of a server, as far as it matters here.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Server {
+    version: String,
+    policy: String,
+    cluster: bool,
+    append_only: bool,
+}
+
+impl Server {
+    fn read(info: &str) -> Self {
+        let mut server = Self::default();
+        for (name, value) in info.lines().filter_map(|line| line.trim_end().split_once(':')) {
+            match name {
+                "redis_version" => value.clone_into(&mut server.version),
+                "maxmemory_policy" => value.clone_into(&mut server.policy),
+                "cluster_enabled" => server.cluster = value == "1",
+                "aof_enabled" => server.append_only = value == "1",
+                _ => {}
+            }
+        }
+        server
+    }
+
+    fn check(&self) -> Result<(), ConnectError> {
+        let major = self.version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+        if major.is_none_or(|major| major < 7) {
+            return Err(ConnectError::TooOld(self.version.clone()));
+        }
+        // Also where there is no limit yet: it can be set at any time, without anybody asking this program.
+        if self.policy != "noeviction" {
+            return Err(ConnectError::Evicts(self.policy.clone()));
+        }
+        if self.cluster { Err(ConnectError::Cluster) } else { Ok(()) }
+    }
+}
+
+async fn warnings(link: &Link, server: &Server) -> Vec<String> {
+    if server.append_only {
+        return Vec::new();
+    }
+    let mut command = redis::cmd("CONFIG");
+    command.arg("GET").arg("save");
+    // Many services do not let anybody look at the configuration.
+    let save: Option<Vec<String>> = link.query(command, Effect::Read).await.ok();
+    let snapshots = save.is_none_or(|pair| pair.get(1).is_some_and(|save| !save.is_empty()));
+    let loses = if snapshots { "what was written since its last snapshot" } else { "the whole log" };
+    vec![format!(
+        "this Redis keeps no append-only file: when it is restarted or dies, {loses} is lost; \
+         set `appendonly yes` in redis.conf, or: redis-cli CONFIG SET appendonly yes"
+    )]
+}
+
+#[cfg(test)]
+mod tests;

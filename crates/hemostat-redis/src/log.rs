@@ -1,0 +1,383 @@
+//! The port on Redis: everything that does not wait on the server.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hemostat_agent::log::{
+    AgentPresence, Commit, CommitAnswer, CommitInput, Entry, EntryId, EntryRef, EventLog, GroupReader,
+    GroupStatus, Lease, LogError, Membership, Partition, StreamName, Versioned, letter_event,
+};
+use hemostat_core::role::Timer;
+use hemostat_event::{DeadLetter, Event, EventType, HostName, Role, Source, Subject, Timestamp, codec};
+use redis::{Cmd, Value};
+
+use crate::commit::{self, BATCH_MAX};
+use crate::fault::{self, Effect};
+use crate::keys::{self, Keys};
+use crate::link::Link;
+use crate::reader::Reader;
+use crate::scripts::{APPEND, COMMIT, LEASE, RELEASE, TAKE_DUE};
+use crate::{reply, status};
+
+/// Entries of the stream of samples that are kept, give or take a node of the stream: at some 600 bytes each
+/// about 60 MB, and more than a day of a poll every 30 seconds on 30 containers. Bounds the memory until samples
+/// are trimmed by age.
+const SAMPLES_KEPT: usize = 100_000;
+/// States in one step of a walk over them.
+const SCAN_COUNT: usize = 500;
+
+/// The event log on one Redis.
+pub struct RedisLog {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// What a log and its readers share.
+pub(crate) struct Shared {
+    pub(crate) link: Link,
+    pub(crate) keys: Keys,
+    pub(crate) namespace: String,
+    pub(crate) partitions: u16,
+    /// Entries that were trimmed away while they were pending.
+    pub(crate) lost: AtomicU64,
+    /// Where the next look for due timers begins, so that no partition is always the last.
+    turn: AtomicUsize,
+}
+
+impl Shared {
+    pub(crate) fn new(link: Link, keys: Keys, namespace: String, partitions: u16) -> Self {
+        Self { link, keys, namespace, partitions, lost: AtomicU64::new(0), turn: AtomicUsize::new(0) }
+    }
+
+    pub(crate) fn partition_of(&self, host: &HostName) -> Partition {
+        keys::partition_of(host, self.partitions)
+    }
+
+    pub(crate) fn partitions(&self) -> impl Iterator<Item = Partition> + use<> {
+        (0..self.partitions).map(Partition)
+    }
+}
+
+impl RedisLog {
+    /// What an operator should know about this Redis.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Entries found by this process's readers to have been trimmed away before they were dealt with.
+    #[must_use]
+    pub fn lost_while_pending(&self) -> u64 {
+        self.shared.lost.load(Ordering::Relaxed)
+    }
+
+    /// The partition in which a commit is made, where all of it belongs to one.
+    fn place(&self, commit: &Commit) -> Result<Partition, LogError> {
+        let partition = match &commit.input {
+            CommitInput::Entry { at, .. } => at.partition,
+            CommitInput::Timer { timer, .. } => self.shared.partition_of(&timer.subject.host()),
+            CommitInput::Lease { lease } => self.shared.partition_of(&lease.host),
+        };
+        let hosts = commit.emit.iter().map(|event| self.shared.partition_of(&event.envelope.host));
+        let subjects = commit.timers.iter().map(|timer| &timer.subject).chain([&commit.subject]);
+        let subjects = subjects.map(|subject| self.shared.partition_of(&subject.host()));
+        if hosts.chain(subjects).all(|other| other == partition) {
+            return Ok(partition);
+        }
+        Err(out_of_partition(&format!("a commit of {} about `{}`", commit.role, commit.subject)))
+    }
+
+    fn script_call(&self, script: &crate::scripts::Script, partition: Partition) -> Cmd {
+        script.call(&self.shared.keys.seq(partition))
+    }
+
+    /// Makes the commits of one partition.
+    async fn commit_in(
+        &self,
+        partition: Partition,
+        commits: &[&Commit],
+    ) -> Result<Vec<CommitAnswer>, LogError> {
+        let mut calls = redis::pipe();
+        for batch in commits.chunks(BATCH_MAX) {
+            let mut call = self.script_call(&COMMIT, partition);
+            call.arg(batch.len());
+            for commit in batch {
+                commit::write(&mut call, commit);
+            }
+            calls.add_command(call);
+        }
+        let mut answers = Vec::with_capacity(commits.len());
+        for numbers in self.shared.link.run(&COMMIT, &calls, Effect::Write).await? {
+            for number in reply::array(numbers)? {
+                let commit = commits.get(answers.len()).ok_or_else(|| fault::unexpected("a commit"))?;
+                answers.push(commit::answer(commit, &number)?);
+            }
+        }
+        if answers.len() == commits.len() { Ok(answers) } else { Err(fault::unexpected("a commit")) }
+    }
+
+    async fn take_due_in(
+        &self,
+        partition: Partition,
+        role: Role,
+        consumer: &str,
+        lease: Duration,
+        max: usize,
+    ) -> Result<Vec<Timer>, LogError> {
+        let mut call = self.script_call(&TAKE_DUE, partition);
+        call.arg(role.as_str()).arg(consumer).arg(micros(lease)).arg(max);
+        let answer = self.shared.link.run_one(&TAKE_DUE, call, Effect::Write).await?;
+        let mut timers = Vec::new();
+        let mut flat = reply::array(answer)?.into_iter();
+        while let (Some(member), Some(due)) = (flat.next(), flat.next()) {
+            let (member, due) = (reply::text(member)?, reply::text(due)?);
+            timers
+                .push(commit::timer(&member, &due).ok_or_else(|| fault::unexpected("a request for timers"))?);
+        }
+        Ok(timers)
+    }
+}
+
+#[async_trait]
+impl EventLog for RedisLog {
+    async fn now(&self) -> Result<Timestamp, LogError> {
+        let time: (i64, i64) = self.shared.link.query(redis::cmd("TIME"), Effect::Read).await?;
+        Ok(Timestamp::from_micros(time.0.saturating_mul(1_000_000).saturating_add(time.1)))
+    }
+
+    fn partitions(&self) -> Vec<Partition> {
+        self.shared.partitions().collect()
+    }
+
+    fn partition_of(&self, host: &HostName) -> Partition {
+        self.shared.partition_of(host)
+    }
+
+    async fn append(&self, events: &[Event]) -> Result<Vec<u64>, LogError> {
+        let Some(first) = events.first() else { return Ok(Vec::new()) };
+        let partition = self.shared.partition_of(&first.envelope.host);
+        if events.iter().any(|event| self.shared.partition_of(&event.envelope.host) != partition) {
+            return Err(out_of_partition("the events of one append"));
+        }
+        let mut call = self.script_call(&APPEND, partition);
+        call.arg(events.len());
+        for event in events {
+            call.arg(StreamName::of(event).to_string());
+            if event.event_type() == EventType::ContainerSample {
+                call.arg(SAMPLES_KEPT).arg("");
+            } else {
+                call.arg("").arg(event.envelope.id.as_bytes());
+            }
+            call.arg(codec::encode(event));
+        }
+        let numbers = reply::array(self.shared.link.run_one(&APPEND, call, Effect::Write).await?)?;
+        numbers.iter().map(|number| Ok(reply::integer(number)?.unsigned_abs())).collect()
+    }
+
+    async fn load(&self, role: Role, subjects: &[Subject]) -> Result<Vec<Versioned>, LogError> {
+        let mut states = vec![Versioned::default(); subjects.len()];
+        let by_partition = group_by(subjects.iter().enumerate(), |(_, subject)| {
+            Ok(self.shared.partition_of(&subject.host()))
+        })?;
+        let mut requests = redis::pipe();
+        for (partition, subjects) in &by_partition {
+            let request = requests.cmd("HMGET").arg(self.shared.keys.state(*partition, role));
+            for (_, subject) in subjects {
+                request.arg(subject.as_str());
+            }
+        }
+        if requests.is_empty() {
+            return Ok(states);
+        }
+        let answers = self.shared.link.ask(&requests, Effect::Read).await?;
+        for (subjects, answer) in by_partition.into_values().zip(answers) {
+            let answer = answer.extract_error().map_err(|error| fault::asking(error, Effect::Read))?;
+            for ((place, _), value) in subjects.into_iter().zip(reply::array(answer)?) {
+                states[place] = commit::state(value)?;
+            }
+        }
+        Ok(states)
+    }
+
+    async fn load_host(&self, role: Role, host: &HostName) -> Result<Vec<(Subject, Versioned)>, LogError> {
+        let key = self.shared.keys.state(self.shared.partition_of(host), role);
+        // A walk may come past a state twice.
+        let mut states = BTreeMap::new();
+        let mut cursor = "0".to_owned();
+        loop {
+            let mut request = redis::cmd("HSCAN");
+            // Host names have none of the characters that mean something in a pattern.
+            request.arg(&key).arg(&cursor).arg("MATCH").arg(format!("{host}/*")).arg("COUNT").arg(SCAN_COUNT);
+            let [next, found] = reply::parts(self.shared.link.query(request, Effect::Read).await?)?;
+            let mut flat = reply::array(found)?.into_iter();
+            while let (Some(subject), Some(value)) = (flat.next(), flat.next()) {
+                let subject: Result<Subject, _> = reply::text(subject)?.parse();
+                let subject = subject.map_err(|_other| fault::unexpected("a request for states"))?;
+                states.insert(subject, commit::state(value)?);
+            }
+            cursor = reply::text(next)?;
+            if cursor == "0" {
+                return Ok(states.into_iter().collect());
+            }
+        }
+    }
+
+    async fn commit(&self, commits: &[Commit]) -> Result<Vec<CommitAnswer>, LogError> {
+        let by_partition = group_by(commits.iter().enumerate(), |(_, commit)| self.place(commit))?;
+        let mut answers: Vec<_> = commits.iter().map(|_| CommitAnswer::Fenced).collect();
+        for (partition, placed) in by_partition {
+            let (places, commits): (Vec<_>, Vec<_>) = placed.into_iter().unzip();
+            for (place, answer) in places.into_iter().zip(self.commit_in(partition, &commits).await?) {
+                answers[place] = answer;
+            }
+        }
+        Ok(answers)
+    }
+
+    async fn join(&self, membership: Membership) -> Result<Box<dyn GroupReader>, LogError> {
+        Ok(Box::new(Reader::join(Arc::clone(&self.shared), membership).await?))
+    }
+
+    async fn take_due(
+        &self,
+        role: Role,
+        consumer: &str,
+        lease: Duration,
+        max: usize,
+    ) -> Result<Vec<Timer>, LogError> {
+        let partitions = self.partitions();
+        let first = self.shared.turn.fetch_add(1, Ordering::Relaxed) % partitions.len();
+        let mut timers: Vec<Timer> = Vec::new();
+        for partition in partitions.iter().cycle().skip(first).take(partitions.len()) {
+            let room = max.saturating_sub(timers.len());
+            if room == 0 {
+                break;
+            }
+            match self.take_due_in(*partition, role, consumer, lease, room).await {
+                Ok(taken) => timers.extend(taken),
+                // What was taken before must not be lost until its lease ends; the next call meets the failure.
+                Err(_failure) if !timers.is_empty() => break,
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(timers)
+    }
+
+    async fn bury(
+        &self,
+        at: &EntryRef,
+        consumer: &str,
+        host: &HostName,
+        source: &Source,
+        letter: DeadLetter,
+    ) -> Result<CommitAnswer, LogError> {
+        let mut request = redis::cmd("XRANGE");
+        let id = at.id.to_string();
+        request.arg(self.shared.keys.stream(at.partition, &at.stream)).arg(&id).arg(&id);
+        let entries = reply::entries(self.shared.link.query(request, Effect::Read).await?)?;
+        let fields = entries.into_iter().next().and_then(|(_, fields)| fields).unwrap_or_default();
+        let role = letter.group;
+        let event = letter_event(at, &fields, host, source, letter, self.now().await?);
+        let subject = Subject::new(host, "letters").expect("a host and a word make a subject");
+        let input = CommitInput::Entry { at: at.clone(), consumer: consumer.to_owned(), acknowledge: true };
+        // Without a state the subject is not looked at; the letter stands beside the entry, wherever its host is.
+        let commit = Commit {
+            role,
+            subject,
+            input,
+            key: event.envelope.id,
+            state: None,
+            emit: vec![event],
+            timers: Vec::new(),
+        };
+        let mut answers = self.commit_in(at.partition, &[&commit]).await?;
+        answers.pop().ok_or_else(|| fault::unexpected("a commit"))
+    }
+
+    async fn lease(
+        &self,
+        name: &str,
+        host: &HostName,
+        owner: &str,
+        ttl: Duration,
+    ) -> Result<Option<Lease>, LogError> {
+        let mut call = self.script_call(&LEASE, self.shared.partition_of(host));
+        call.arg(name).arg(owner).arg(millis(ttl));
+        let epoch = reply::integer(&self.shared.link.run_one(&LEASE, call, Effect::Write).await?)?;
+        let lease = |epoch| Lease { name: name.to_owned(), host: host.clone(), epoch };
+        Ok(u64::try_from(epoch).ok().filter(|epoch| *epoch != 0).map(lease))
+    }
+
+    async fn release(&self, lease: &Lease, owner: &str) -> Result<(), LogError> {
+        let mut call = self.script_call(&RELEASE, self.shared.partition_of(&lease.host));
+        call.arg(&lease.name).arg(owner).arg(lease.epoch);
+        self.shared.link.run_one(&RELEASE, call, Effect::Write).await?;
+        Ok(())
+    }
+
+    async fn announce(&self, presence: &AgentPresence, ttl: Duration) -> Result<(), LogError> {
+        status::announce(&self.shared, presence, ttl).await
+    }
+
+    async fn agents(&self) -> Result<Vec<AgentPresence>, LogError> {
+        status::agents(&self.shared).await
+    }
+
+    async fn streams(&self, partition: Partition) -> Result<Vec<StreamName>, LogError> {
+        status::streams(&self.shared, partition).await
+    }
+
+    async fn range(
+        &self,
+        partition: Partition,
+        stream: &StreamName,
+        after: EntryId,
+        max: usize,
+    ) -> Result<Vec<Entry>, LogError> {
+        // Redis refuses to begin after the last possible id.
+        if max == 0 || after == EntryId::MAX {
+            return Ok(Vec::new());
+        }
+        let mut request = redis::cmd("XRANGE");
+        let key = self.shared.keys.stream(partition, stream);
+        request.arg(key).arg(format!("({after}")).arg("+").arg("COUNT").arg(max);
+        let answer: Value = self.shared.link.query(request, Effect::Read).await?;
+        reply::range(partition, stream, answer)
+    }
+
+    async fn groups(&self) -> Result<Vec<GroupStatus>, LogError> {
+        status::groups(&self.shared).await
+    }
+}
+
+/// Whole milliseconds, as Redis takes them.
+pub(crate) fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX).min(SPAN_MAX)
+}
+
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX).min(SPAN_MAX)
+}
+
+/// Longest span a script is given: added to the time it is still exact as a double.
+const SPAN_MAX: u64 = 1 << 51;
+
+fn out_of_partition(what: &str) -> LogError {
+    let reason = format!("{what} would be in several partitions; what is written together is about one host");
+    LogError::Refused { reason, source: None }
+}
+
+/// Items by the partition they are in, each group in its own order.
+fn group_by<T>(
+    items: impl Iterator<Item = T>,
+    partition: impl Fn(&T) -> Result<Partition, LogError>,
+) -> Result<BTreeMap<Partition, Vec<T>>, LogError> {
+    let mut groups: BTreeMap<Partition, Vec<T>> = BTreeMap::new();
+    for item in items {
+        groups.entry(partition(&item)?).or_default().push(item);
+    }
+    Ok(groups)
+}

@@ -1,0 +1,166 @@
+//! A member of a group: one connection and one request under way per partition.
+//!
+//! A request that waits on the server is a future that the reader owns. A call of [`Reader::read`] polls those
+//! futures; when the call is given up they stay, and the next call goes on with them, so an entry that the server
+//! has handed out is never dropped.
+
+mod flight;
+mod side;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use hemostat_agent::log::{Entry, EntryRef, GroupReader, LogError, Membership, Partition};
+use redis::Value;
+use tokio::time::Instant;
+use tracing::{debug, warn};
+
+use crate::connect::{self, ConnectError};
+use crate::fault::Effect;
+use crate::log::Shared;
+use crate::reply;
+use crate::scripts::{JOIN, RENEW};
+use flight::Flight;
+use side::Side;
+
+/// Longest wait on the server in one request: bounds how long a moved or dead server goes unnoticed.
+const BLOCK_MAX: Duration = Duration::from_secs(2);
+
+/// What a request under way comes back with: the side that made it, and entries.
+type Fetched = (Side, Result<Vec<Entry>, LogError>);
+
+/// One read position of a group member.
+pub(crate) struct Reader {
+    shared: Arc<Shared>,
+    membership: Arc<Membership>,
+    /// Sides without a request under way.
+    idle: Vec<Side>,
+    under_way: FuturesUnordered<BoxFuture<'static, Fetched>>,
+    /// Fetched and not handed out: the server counts a batch per stream.
+    ready: VecDeque<Entry>,
+    flights: Vec<(Partition, Arc<Flight>)>,
+}
+
+impl Reader {
+    /// Makes the groups that are missing, and a reader on them.
+    pub(crate) async fn join(shared: Arc<Shared>, membership: Membership) -> Result<Self, LogError> {
+        if membership.streams.is_empty() {
+            return Err(LogError::Refused {
+                reason: "a member of a group reads streams".to_owned(),
+                source: None,
+            });
+        }
+        let block = membership.block.min(BLOCK_MAX);
+        let batch = membership.batch.max(1);
+        let membership = Arc::new(Membership { block, batch, ..membership });
+        let (mut idle, mut flights) = (Vec::new(), Vec::new());
+        for partition in shared.partitions() {
+            let made = make_groups(&shared, &membership, partition).await?;
+            debug!(group = %membership.role, partition = partition.0, made = made.len(), "joined");
+            let flight = Arc::new(Flight::default());
+            flights.push((partition, Arc::clone(&flight)));
+            idle.push(Side::new(Arc::clone(&shared), Arc::clone(&membership), partition, flight));
+        }
+        Ok(Self {
+            shared,
+            membership,
+            idle,
+            under_way: FuturesUnordered::new(),
+            ready: VecDeque::new(),
+            flights,
+        })
+    }
+
+    fn place(&self, at: &EntryRef) -> Option<flight::Place> {
+        let stream = self.membership.streams.iter().position(|stream| *stream == at.stream)?;
+        Some((stream, at.id))
+    }
+}
+
+#[async_trait]
+impl GroupReader for Reader {
+    async fn read(&mut self) -> Result<Vec<Entry>, LogError> {
+        if self.ready.is_empty() {
+            for side in self.idle.drain(..) {
+                self.under_way.push(Box::pin(side.fetch()));
+            }
+            while let Some((side, fetched)) = self.under_way.next().await {
+                self.idle.push(side);
+                self.ready.extend(fetched?);
+                if !self.ready.is_empty() {
+                    break;
+                }
+            }
+        }
+        let count = self.membership.batch.min(self.ready.len());
+        Ok(self.ready.drain(..count).collect())
+    }
+
+    async fn renew(&mut self, entries: &[EntryRef]) -> Result<(), LogError> {
+        let asked = Instant::now();
+        let mut calls = redis::pipe();
+        for (partition, flight) in &self.flights {
+            // What waits here to be handed out is this consumer's work too.
+            let mine = entries.iter().chain(self.ready.iter().map(|entry| &entry.at));
+            let mine: Vec<_> = mine.filter(|at| at.partition == *partition).collect();
+            flight.keep(mine.iter().filter_map(|at| self.place(at)), asked);
+            if mine.is_empty() {
+                continue;
+            }
+            let mut call = RENEW.call(&self.shared.keys.seq(*partition));
+            call.arg(self.membership.role.as_str()).arg(&self.membership.consumer);
+            for at in mine {
+                call.arg(at.stream.to_string()).arg(at.id.to_string());
+            }
+            calls.add_command(call);
+        }
+        if !calls.is_empty() {
+            self.shared.link.run(&RENEW, &calls, Effect::Read).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes the groups of a role that are missing in a partition; answers with the places of their streams.
+async fn make_groups(
+    shared: &Shared,
+    membership: &Membership,
+    partition: Partition,
+) -> Result<Vec<usize>, LogError> {
+    let mut call = JOIN.call(&shared.keys.seq(partition));
+    call.arg(membership.role.as_str());
+    for stream in &membership.streams {
+        call.arg(stream.to_string());
+    }
+    // Made only where they are missing, so a repetition changes nothing.
+    let made = reply::array(shared.link.run_one(&JOIN, call, Effect::Read).await?)?;
+    let places =
+        made.iter().map(|place: &Value| Ok(usize::try_from(reply::integer(place)?).unwrap_or(usize::MAX)));
+    let places: Vec<usize> = places.collect::<Result<_, LogError>>()?;
+    if !places.is_empty() {
+        // Groups that vanish may have vanished with everything else; the number of partitions must not be guessed
+        // anew by whoever comes next.
+        let recorded =
+            connect::record(&shared.link, &shared.keys, &shared.namespace, Some(shared.partitions)).await;
+        recorded.map_err(|error| match error {
+            ConnectError::Log(error) => error,
+            other => LogError::Refused { reason: other.to_string(), source: None },
+        })?;
+    }
+    Ok(places)
+}
+
+/// Says that groups were lost and are there again.
+fn regrouped(membership: &Membership, partition: Partition, made: &[usize]) {
+    let streams = made.iter().filter_map(|place| membership.streams.get(*place));
+    let streams: Vec<_> = streams.map(ToString::to_string).collect();
+    warn!(group = %membership.role, partition = partition.0, ?streams, "lost groups were made anew from their cursors");
+}
+
+#[cfg(test)]
+mod tests;

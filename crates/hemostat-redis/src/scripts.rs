@@ -1,0 +1,69 @@
+//! The scripts: what is done on the server as a whole.
+//!
+//! A script is called by its digest, and in full where the server does not know it, which is normal after a restart,
+//! a failover or `SCRIPT FLUSH` ([`Link::run`](crate::link::Link::run)).
+
+use std::sync::LazyLock;
+
+use redis::Cmd;
+
+/// A script.
+pub(crate) struct Script {
+    code: &'static str,
+    digest: LazyLock<String>,
+}
+
+macro_rules! scripts {
+    ($($(#[$doc:meta])* $name:ident = $flags:literal, $($file:literal),+;)*) => {
+        $(
+            $(#[$doc])*
+            pub(crate) static $name: Script = Script {
+                code: concat!("#!lua ", $flags, "\n", include_str!("scripts/common.lua") $(, include_str!($file))+),
+                digest: LazyLock::new(|| redis::Script::new($name.code).get_hash().to_owned()),
+            };
+        )*
+    };
+}
+
+// Those without growth go on at `maxmemory`. Those without a flag are refused there, as a whole.
+scripts! {
+    /// Makes commits.
+    COMMIT = "", "scripts/events.lua", "scripts/commit.lua";
+    /// Appends events.
+    APPEND = "", "scripts/events.lua", "scripts/append.lua";
+    /// Makes groups that are missing.
+    JOIN = "", "scripts/join.lua";
+    /// Renews entries.
+    RENEW = "flags=allow-oom", "scripts/renew.lua";
+    /// Takes due timers.
+    TAKE_DUE = "flags=allow-oom", "scripts/take_due.lua";
+    /// Takes or renews a lease.
+    LEASE = "flags=allow-oom", "scripts/lease.lua";
+    /// Gives a lease back.
+    RELEASE = "flags=allow-oom", "scripts/release.lua";
+    /// Announces a replica.
+    ANNOUNCE = "flags=allow-oom", "scripts/announce.lua";
+    /// Tells how far groups have come.
+    GROUPS = "flags=no-writes", "scripts/groups.lua";
+}
+
+impl Script {
+    /// A call on the partition whose sequence has the key `seq`; the arguments are to be added.
+    pub(crate) fn call(&self, seq: &str) -> Cmd {
+        let mut call = redis::cmd("EVALSHA");
+        call.arg(self.digest.as_str()).arg(1).arg(seq);
+        call
+    }
+
+    /// The same call with the script itself, after which the server knows it.
+    pub(crate) fn in_full(&self, call: &Cmd) -> Cmd {
+        let mut full = redis::cmd("EVAL");
+        full.arg(self.code);
+        for argument in call.args_iter().skip(2) {
+            if let redis::Arg::Simple(argument) = argument {
+                full.arg(argument);
+            }
+        }
+        full
+    }
+}

@@ -1,0 +1,98 @@
+//! The contract of the port, on logs of one partition and of several.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hemostat_agent::contract::log::Harness;
+use hemostat_agent::log::{EntryId, EventLog, Partition, StreamName};
+use hemostat_redis::testing::TestRedis;
+use hemostat_redis::{RedisLog, RedisSettings};
+
+mod one_partition {
+    hemostat_agent::log_contract!(super::OnRedis::new(1));
+}
+
+mod several_partitions {
+    hemostat_agent::log_contract!(super::OnRedis::new(3));
+}
+
+const NAMESPACE: &str = "contract";
+
+struct OnRedis {
+    redis: TestRedis,
+    partitions: u16,
+    log: Arc<dyn EventLog>,
+}
+
+impl OnRedis {
+    async fn new(partitions: u16) -> Self {
+        let redis = TestRedis::start().await.expect("a throw-away Redis");
+        let log = connect(&redis, partitions).await;
+        Self { redis, partitions, log }
+    }
+
+    fn key(partition: Partition, name: impl std::fmt::Display) -> String {
+        format!("{NAMESPACE}:{{{}}}:{name}", partition.0)
+    }
+}
+
+async fn connect(redis: &TestRedis, partitions: u16) -> Arc<dyn EventLog> {
+    let settings =
+        RedisSettings { url: redis.url(), namespace: NAMESPACE.to_owned(), partitions: Some(partitions) };
+    Arc::new(RedisLog::connect(settings).await.expect("the log can be opened"))
+}
+
+#[async_trait]
+impl Harness for OnRedis {
+    fn log(&self) -> Arc<dyn EventLog> {
+        Arc::clone(&self.log)
+    }
+
+    async fn second(&self) -> Arc<dyn EventLog> {
+        connect(&self.redis, self.partitions).await
+    }
+
+    async fn advance(&self, by: Duration) {
+        // Log time is that of the machine: it can only be waited for.
+        tokio::time::sleep(by).await;
+    }
+
+    async fn put_raw(&self, partition: Partition, stream: &StreamName, fields: &[(&str, &[u8])]) -> EntryId {
+        let mut connection = self.redis.connection().await.expect("Redis answers");
+        let mut command = redis::cmd("XADD");
+        command.arg(Self::key(partition, stream)).arg("*");
+        for (name, value) in fields {
+            command.arg(name).arg(value);
+        }
+        let id: String = command.query_async(&mut connection).await.expect("an entry can be added");
+        id.parse().expect("it is an id")
+    }
+
+    async fn lose_groups(&self) {
+        for partition in self.log.partitions() {
+            let streams: Vec<String> = self
+                .redis
+                .command(&["SMEMBERS", &Self::key(partition, "streams")])
+                .await
+                .expect("Redis answers");
+            for stream in streams {
+                let key = Self::key(partition, stream);
+                for role in hemostat_event::Role::AGENTS {
+                    // An error where the stream was lost before.
+                    let _count = self.redis.command::<i64>(&["XGROUP", "DESTROY", &key, role.as_str()]).await;
+                }
+            }
+        }
+    }
+
+    async fn lose_stream(&self, partition: Partition, stream: &StreamName) {
+        let lost: i64 =
+            self.redis.command(&["DEL", &Self::key(partition, stream)]).await.expect("Redis answers");
+        assert_eq!(lost, 1);
+    }
+
+    async fn lose_everything(&self) {
+        self.redis.command::<()>(&["FLUSHALL"]).await.expect("Redis answers");
+    }
+}

@@ -1,0 +1,5 @@
+//! The endpoints over real connections.
+
+mod endpoints;
+mod running;
+mod stopping;

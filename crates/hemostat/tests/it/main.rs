@@ -1,0 +1,11 @@
+//! The whole binary, on a real Redis and a real container engine.
+
+mod bad_input;
+mod demo;
+mod footprint;
+mod healing;
+mod layers;
+mod operator;
+mod reach;
+mod rig;
+mod sharing;

@@ -72,9 +72,6 @@ fn fields_of(value: Value) -> Result<Fields, LogError> {
     Ok(Some(fields))
 }
 
-/// Entries of one stream with their positions.
-pub(crate) type Entries = Vec<(EntryId, Fields)>;
-
 /// The entries of each stream in an answer of `XREADGROUP`, by key.
 pub(crate) fn streams(value: Value) -> Result<Vec<(String, Entries)>, LogError> {
     let pairs = match value {

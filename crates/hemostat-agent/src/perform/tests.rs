@@ -94,10 +94,11 @@ async fn an_action_of_a_later_version_fails_and_touches_nothing() {
 async fn channels_are_told_side_by_side_and_each_answers_for_itself() {
     let (slack, webhook) = (Channel::Slack, Channel::Webhook);
     let after = Some(Duration::from_secs(30));
-    let retry = Paper::new(slack, Err(DeliveryError::Retry { channel: slack, after, source: "busy".into() }));
+    let retry =
+        Paper::answering(slack, Err(DeliveryError::Retry { channel: slack, after, source: "busy".into() }));
     let refused =
-        Paper::new(webhook, Err(DeliveryError::Refused { channel: webhook, source: "gone".into() }));
-    let told = Paper::new(Channel::Terminal, Ok(()));
+        Paper::answering(webhook, Err(DeliveryError::Refused { channel: webhook, source: "gone".into() }));
+    let told = Paper::answering(Channel::Terminal, Ok(()));
     let telling = Telling::new([retry, refused, told]);
     assert_eq!(telling.channels(), [slack, webhook, Channel::Terminal]);
     let began = Instant::now();
@@ -160,7 +161,7 @@ struct Paper {
 }
 
 impl Paper {
-    fn new(channel: Channel, answer: Result<(), DeliveryError>) -> Arc<dyn Notifier> {
+    fn answering(channel: Channel, answer: Result<(), DeliveryError>) -> Arc<dyn Notifier> {
         Arc::new(Self { channel, answer: Mutex::new(Some(answer)) })
     }
 }

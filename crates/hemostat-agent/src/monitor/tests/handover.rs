@@ -141,6 +141,7 @@ async fn a_monitor_that_dies_is_replaced_when_its_lease_ends() {
 async fn a_monitor_whose_lease_somebody_else_has_writes_nothing_more() {
     let stage = Stage::new();
     let db = stage.run(1, "db").await;
+    let _web = stage.run(2, "web").await;
     // Measures so often that it does before it learns that its lease is gone.
     let monitor = stage.monitor_with("a", |settings| settings.interval = Duration::from_millis(100));
     until("samples", || async { !stage.events(EventType::ContainerSample).await.is_empty() }).await;
@@ -154,7 +155,7 @@ async fn a_monitor_whose_lease_somebody_else_has_writes_nothing_more() {
     assert!(taken.is_some());
     let samples = stage.events(EventType::ContainerSample).await.len();
     sleep(INTERVAL * 3).await;
-    assert_eq!(stage.story().await, ["db discovered"]);
+    assert_eq!(stage.story().await, ["db discovered", "web discovered"]);
     assert_eq!(stage.events(EventType::ContainerSample).await.len(), samples);
     assert!(monitor.report().detail.starts_with("standby"), "{:?}", monitor.report());
     monitor.stop().await;

@@ -47,7 +47,10 @@ async fn open(config: &Config, url: &Secret) -> Result<RedisLog, Failure> {
         namespace: config.redis.namespace.clone(),
         partitions: config.redis.partitions,
     };
-    let log = RedisLog::connect(settings).await.context("failed to open the event log").or_unreachable()?;
+    let log = RedisLog::connect(settings)
+        .await
+        .context("failed to open the event log at redis.url (HEMOSTAT_REDIS_URL)")
+        .or_unreachable()?;
     for warning in log.warnings() {
         tracing::warn!("{warning}");
     }

@@ -1,18 +1,18 @@
 //! The monitor: watches one container engine and writes what it sees to the log.
 //!
-//! One monitor per engine is active; the others wait for the lease ([`tenure`]). The active one follows the engine's
-//! events ([`follow`]), lists the containers on an interval ([`fleet`]) and gives every container its own task
-//! ([`actor`]), so that a slow container delays only itself and what happens to one container is handled in order.
+//! One monitor per engine is active; the others wait for the lease (`tenure`). The active one follows the engine's
+//! events (`follow`), lists the containers on an interval (`fleet`) and gives every container its own task
+//! (`actor`), so that a slow container delays only itself and what happens to one container is handled in order.
 //! Nothing between an engine event and its alert waits for a poll.
 //!
 //! Invariants:
 //! - M-1: whatever the event stream misses (a broken connection, a restart of the monitor) the next listing
-//!   finds: every poll reconciles the containers known with those that exist, and the first one of a term also with
-//!   those the log knows.
+//!   finds: every poll reconciles the containers known with those that exist, and once per term, when all their
+//!   names are known, also with those the log knows.
 //! - M-2: decision events (changes, alerts, recoveries) are written under the lease and the state's version;
 //!   samples are written apart and dropped first when the log is behind.
-//! - M-3: the event stream begins before the first listing, and before this monitor: events from [`HANDOVER`] ago on
-//!   are decided on (what the monitor before this one wrote is known by its ids), those from [`WARM_UP`] ago on are
+//! - M-3: the event stream begins before the first listing, and before this monitor: events from `HANDOVER` ago on
+//!   are decided on (what the monitor before this one wrote is known by its ids), those from `WARM_UP` ago on are
 //!   remembered, so that a stop that was asked for just before is not taken for a death.
 //! - M-4: a container whose handling fails costs nobody else its watch.
 

@@ -1,7 +1,7 @@
 //! The private redis-server of `hemostat up`.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use hemostat_agent::log::EventLog as _;
@@ -72,25 +72,15 @@ async fn a_server_that_outlived_its_keeper_is_replaced_even_if_it_hangs() {
         let managed = start(dir.path()).await;
         let folder = dir.path().canonicalize().expect("it is there").join("redis");
         managed.shutdown().await;
-        let mut orphan = Command::new("redis-server")
-            .args(["--port", "0", "--unixsocket", "orphan.sock", "--appendonly", "yes", "--dir"])
-            .arg(&folder)
-            .current_dir(&folder)
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server is installed");
-        let socket = folder.join("orphan.sock");
-        eventually("the orphan's socket", || async { socket.exists().then_some(()) }).await;
-        let pid = orphan.id();
+        let mut orphan = orphan(&folder).await;
+        let pid = orphan.0.id();
         if hangs {
             kill(pid, "STOP");
         }
-        // Its parent here is this process, which has to wait for it.
-        let reaper = std::thread::spawn(move || orphan.wait().expect("it can be waited for"));
         let managed = start(dir.path()).await;
         assert_ne!(process_id(managed.url()).await, pid);
         eventually("the end of the orphan", || async { (!runs(pid)).then_some(()) }).await;
-        let status = reaper.join().expect("the thread ends");
+        let status = orphan.0.wait().expect("it can be waited for");
         assert_eq!(status.success(), !hangs, "in order where it can: {status}");
         managed.shutdown().await;
     }
@@ -106,16 +96,18 @@ async fn the_server_ends_with_its_keeper() {
     }
     let dir = tempfile::tempdir().expect("a temporary folder");
     let this = std::env::current_exe().expect("this test has a program");
-    let mut keeper = Command::new(this)
+    let keeper = Command::new(this)
         .args(["--exact", "managed::the_server_ends_with_its_keeper"])
         .env(KEEPER, dir.path())
         .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .spawn()
         .expect("this test can be run");
+    let mut keeper = Process(keeper);
     let url = eventually("the keeper's server", || async { ManagedRedis::find(dir.path()) }).await;
     let pid = process_id(&url).await;
-    keeper.kill().expect("it can be killed");
-    keeper.wait().expect("it ends");
+    keeper.0.kill().expect("it can be killed");
+    keeper.0.wait().expect("it ends");
     eventually("the end of the server", || async { (!runs(pid)).then_some(()) }).await;
     assert_eq!(ManagedRedis::find(dir.path()), None);
     start(dir.path()).await.shutdown().await;
@@ -166,6 +158,33 @@ async fn a_keeper_that_is_dropped_takes_its_server_with_it() {
     let pid = process_id(managed.url()).await;
     drop(managed);
     eventually("the end of the server", || async { (!runs(pid)).then_some(()) }).await;
+}
+
+/// A process that does not outlive its test.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Nothing when it has ended and was waited for.
+        let _gone = self.0.kill();
+        let _status = self.0.wait();
+    }
+}
+
+/// A server in `folder` that nobody keeps.
+async fn orphan(folder: &Path) -> Process {
+    let child = Command::new("redis-server")
+        .args(["--port", "0", "--unixsocket", "orphan.sock", "--appendonly", "yes", "--dir"])
+        .arg(folder)
+        .current_dir(folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("redis-server is installed");
+    let orphan = Process(child);
+    let socket = folder.join("orphan.sock");
+    eventually("the orphan's socket", || async { socket.exists().then_some(()) }).await;
+    orphan
 }
 
 fn settings(dir: &Path) -> ManagedSettings {

@@ -11,6 +11,7 @@ const RESIDENT_MAX_KIB: u64 = 40 * 1024;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_needs_less_than_40_mib_on_twenty_containers() {
+    let _engine = crate::rig::ENGINE.lock().await;
     let rig = Rig::start().await;
     let lab = Lab::start().await.expect("a container engine");
     for number in 0..20 {

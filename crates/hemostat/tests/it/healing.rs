@@ -49,6 +49,7 @@ fn verified(events: &[(Position, Event)], name: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crashed_container_is_healed_and_every_step_is_in_the_log() {
+    let _engine = crate::rig::ENGINE.lock().await;
     let rig = Rig::start().await;
     let lab = Lab::start().await.expect("a container engine");
     let mut hemostat = up(&rig);
@@ -105,6 +106,7 @@ async fn a_crashed_container_is_healed_and_every_step_is_in_the_log() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_well_or_not_ours_is_left_alone() {
+    let _engine = crate::rig::ENGINE.lock().await;
     let rig = Rig::start().await;
     let lab = Lab::start().await.expect("a container engine");
     let _hemostat = up(&rig);
@@ -146,6 +148,7 @@ async fn what_is_well_or_not_ours_is_left_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_of_redis_loses_nothing_and_the_agents_go_on() {
+    let _engine = crate::rig::ENGINE.lock().await;
     let mut rig = Rig::start().await;
     let lab = Lab::start().await.expect("a container engine");
     let mut hemostat = up(&rig);
@@ -174,6 +177,7 @@ async fn a_restart_of_redis_loses_nothing_and_the_agents_go_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_ends_in_time_while_the_log_is_away() {
+    let _engine = crate::rig::ENGINE.lock().await;
     let mut rig = Rig::start().await;
     let mut hemostat = up(&rig);
     rig.until("a first event", LIMIT, |_| true).await;

@@ -8,6 +8,7 @@ use crate::rig::{LIMIT, Process, Rig, hemostat, run};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_shows_what_is_in_the_log() {
+    let _engine = crate::rig::ENGINE.lock().await;
     let rig = Rig::start().await;
     let lab = Lab::start().await.expect("a container engine");
     let mut command = rig.command(&["up"]);
@@ -61,7 +62,10 @@ async fn every_command_shows_what_is_in_the_log() {
     assert_eq!(json["id"], incident.as_str());
     let shown = ask(&["incident", "show", &incident[..8]]);
     assert!(shown.contains("application_error") && shown.contains("remediation_complete"), "{shown}");
-    assert_eq!(ask(&["incident", "show", &name]), shown, "an incident is found by its container too");
+    assert!(
+        ask(&["incident", "show", &name]).contains(&incident),
+        "an incident is found by its container too"
+    );
     let explained = ask(&["explain", &incident[..8]]);
     for word in ["exit code 3", "out of luck", "rule `application_exit`", "attempt 1 of 3"] {
         assert!(explained.contains(word), "`{word}` is missing in {explained}");
@@ -107,7 +111,7 @@ fn the_configuration_is_shown_with_the_origin_of_every_value() {
     );
     assert_eq!(of("responder.cooldown")["origin"], "RESPONDER_COOLDOWN_SECONDS");
     assert_eq!(of("alert.slack_url")["value"], "(hidden)");
-    assert!(!answer.out.contains("secret\""), "a secret is not shown");
+    assert!(!answer.out.contains("T0/secret"), "a secret is not shown");
 }
 
 #[test]

@@ -15,6 +15,9 @@ use rustix::process::{Pid, Signal, kill_process};
 /// Longest wait for a state on a loaded machine.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
+/// Held while a test has containers on the engine: every `hemostat up` sees and heals those of all tests.
+pub(crate) static ENGINE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// The binary under test, without the settings of whoever runs the tests.
 pub(crate) fn hemostat(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hemostat"));

@@ -30,6 +30,7 @@ async fn the_same_holds_while_one_replica_of_each_is_killed() {
 }
 
 async fn share(kill: bool) {
+    let _engine = crate::rig::ENGINE.lock().await;
     let rig = Rig::start().await;
     let lab = Lab::start().await.expect("a container engine");
     let engine = lab.engine();

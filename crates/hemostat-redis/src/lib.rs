@@ -21,7 +21,8 @@
 //!
 //! Invariants:
 //! - RS-1: what changes more than one key is a script (`src/scripts`), so it happens as a whole. A script is refused
-//!   before its first line where Redis is at `maxmemory`, is a replica, or cannot persist.
+//!   before its first line where Redis is a replica or cannot persist, and at `maxmemory` where it makes the log
+//!   grow.
 //! - RS-2: events come first in a script, all of one commit or none; what follows them cannot be refused.
 //! - RS-3: entries are handed out by one connection per reader and partition, which nothing else waits for, and
 //!   whose answers are never dropped: a read that is given up is finished by the next.

@@ -42,10 +42,10 @@ pub enum TestRedisError {
 
 /// A throw-away server.
 pub struct TestRedis {
-    /// Taken when the server is dropped, so that the folder outlives it.
-    folder: TempDir,
-    launch: Launch,
+    /// Before the folder: it is dropped first, and writes nothing into a folder that is being removed.
     server: Option<Server>,
+    launch: Launch,
+    folder: TempDir,
 }
 
 impl TestRedis {

@@ -1,4 +1,4 @@
-//! The names of the keys, and which partition a host is in.
+//! The names of the keys.
 
 use hemostat_agent::log::{Partition, StreamName};
 use hemostat_event::{EventType, HostName, Role};
@@ -56,21 +56,6 @@ pub(crate) fn stream_name(text: &str) -> Option<StreamName> {
         Some(_) => None,
         None => text.parse().ok().map(StreamName::Type),
     }
-}
-
-/// The partition of `host` among `partitions`.
-pub(crate) fn partition_of(host: &HostName, partitions: u16) -> Partition {
-    Partition(crc16(host.as_str().as_bytes()) % partitions.max(1))
-}
-
-/// CRC-16/XMODEM, the one by which Redis Cluster chooses slots. Bit by bit: host names are short, and this runs
-/// once for an event.
-fn crc16(bytes: &[u8]) -> u16 {
-    bytes.iter().fold(0, |crc: u16, byte| {
-        (0..8).fold(crc ^ (u16::from(*byte) << 8), |crc, _bit| {
-            if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 }
-        })
-    })
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use redis::{Cmd, Value};
 
 use crate::commit::{self, BATCH_MAX};
 use crate::fault::{self, Effect};
-use crate::keys::{self, Keys};
+use crate::keys::Keys;
 use crate::link::Link;
 use crate::reader::Reader;
 use crate::scripts::{APPEND, COMMIT, LEASE, RELEASE, TAKE_DUE};
@@ -53,7 +53,7 @@ impl Shared {
     }
 
     pub(crate) fn partition_of(&self, host: &HostName) -> Partition {
-        keys::partition_of(host, self.partitions)
+        Partition::of(host, self.partitions)
     }
 
     pub(crate) fn partitions(&self) -> impl Iterator<Item = Partition> + use<> {

@@ -6,10 +6,10 @@
 //! (`remediation_verified`). The plan is acknowledged with its outcome, the verdict is a durable timer's.
 //!
 //! Invariants:
-//! - the engine is asked to change a container only under an intent that is in the log.
-//! - an intent without an outcome means "look first": whoever takes the plan over asks the engine whether the
+//! - RM-1: the engine is asked to change a container only under an intent that is in the log.
+//! - RM-2: an intent without an outcome means "look first": whoever takes the plan over asks the engine whether the
 //!   action was done, and repeats it only when it was not and can no longer be under way.
-//! - when the responder is unsure (the engine does not answer, the container has changed) it does not act, and
+//! - RM-3: when the responder is unsure (the engine does not answer, the container has changed) it does not act, and
 //!   says so.
 //! - B-1, B-2: the limits of [`permit`].
 

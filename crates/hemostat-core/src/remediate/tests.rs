@@ -554,7 +554,7 @@ impl World {
                 }
                 Then::Perform(Effect::Inspect { .. }) => asked.push("inspect"),
                 Then::Perform(Effect::Act { .. }) => {
-                    //
+                    // R-1 of `role.rs`.
                     let intent = self.state.intent.as_ref().expect("an intent before the action");
                     assert_eq!(intent.plan, event.envelope.id);
                     asked.push("act");

@@ -84,7 +84,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "10",
         "Polls between two measurements of writable layers, which are costly for the engine.",
     ),
-    plain("monitor.concurrency", "16", "Engine requests at a time."),
+    // Docker answers a request for counters after up to a second, and waits meanwhile: this is not bound to processors.
+    plain("monitor.concurrency", "64", "Engine requests at a time."),
     legacy(
         "monitor.exclude",
         "MONITOR_CONTAINER_BLACKLIST",

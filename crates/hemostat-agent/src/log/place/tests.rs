@@ -1,0 +1,21 @@
+use super::*;
+
+#[test]
+fn the_checksum_is_that_of_redis_cluster() {
+    // The vector of the Redis Cluster specification, and slots as CLUSTER KEYSLOT answers.
+    assert_eq!(crc16(b"123456789"), 0x31c3);
+    for (key, slot) in [("foo", 12_182), ("bar", 5_061), ("hello", 866), ("user1000", 3_443), ("", 0)] {
+        assert_eq!(crc16(key.as_bytes()) % 16_384, slot, "{key}");
+    }
+}
+
+#[test]
+fn hosts_spread_over_the_partitions() {
+    let mut counts = [0_u32; 16];
+    for n in 0..1_600 {
+        let host = HostName::new(format!("web-{n}.example.org")).expect("it is a host name");
+        counts[usize::from(Partition::of(&host, 16).0)] += 1;
+        assert_eq!(Partition::of(&host, 1), Partition(0));
+    }
+    assert!(counts.iter().all(|count| (50..=150).contains(count)), "{counts:?}");
+}

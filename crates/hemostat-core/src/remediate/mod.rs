@@ -13,6 +13,7 @@
 //!   says so.
 //! - B-1, B-2: the limits of [`permit`].
 
+mod conclude;
 mod judge;
 mod policy;
 mod state;
@@ -23,17 +24,17 @@ use std::time::Duration;
 
 use hemostat_event::{
     Action, ActionKind, ContainerId, Data, Event, IncidentId, Mode, Outcome as Ending, Rejection,
-    RemediationComplete, RemediationNeeded, RemediationStarted, RemediationVerified, Role, Subject,
-    Timestamp, Verification,
+    RemediationComplete, RemediationNeeded, RemediationStarted, Role, Subject, Timestamp,
 };
 
 use crate::role::{Decide, Decision, Emit, First, Input, Then, Timer};
 
+use conclude::{due, forgotten};
 pub use judge::Seen;
-use judge::{Look, moot, restarted, verify};
+use judge::{moot, restarted};
 pub use policy::{Breaker, Permit, Policy, Refusal, StillSick, permit};
+use state::Intent;
 pub use state::State;
-use state::{Intent, Unverified};
 
 /// The responder.
 #[derive(Debug, Clone)]
@@ -366,96 +367,11 @@ impl Responder {
         };
         Decision::emit(complete, case.incident()).with_timer(timer)
     }
-
-    /// The look at the end of the stabilisation window.
-    fn conclude(
-        &self,
-        subject: &Subject,
-        done: &Unverified,
-        outcome: Outcome,
-        now: Timestamp,
-    ) -> Decision<Effect> {
-        let late = done.done_at + self.policy.stabilise + VERIFY_GRACE <= now;
-        let again = || Decision {
-            emit: Vec::new(),
-            timers: vec![Timer {
-                subject: subject.clone(),
-                name: VERIFY.to_owned(),
-                cause: done.intent.plan,
-                due: now + LOOK_AGAIN,
-            }],
-            then: Then::Acknowledge,
-        };
-        let unknown = |detail: &str| verified(done, Verification::Unknown, detail.to_owned(), None, now);
-        match outcome {
-            Outcome::Seen(seen) => {
-                let look = verify(&seen, &done.intent.kinds, done.run_started_at, &self.policy.still_sick);
-                match look {
-                    Look::Verdict(verdict, detail) => verified(done, verdict, detail, Some(&seen), now),
-                    Look::TooEarly if late => unknown("its health check gives no answer"),
-                    Look::TooEarly => again(),
-                }
-            }
-            Outcome::Gone => unknown("the container is gone or was replaced"),
-            _ if late => unknown("the container engine could not be asked"),
-            _ => again(),
-        }
-    }
 }
 
 /// The intent under which this very plan was begun.
 fn own_intent<'a>(case: &Case<'_>, state: &'a State) -> Option<&'a Intent> {
     state.intent.as_ref().filter(|intent| intent.plan == case.event.envelope.id)
-}
-
-/// The action that the timer is to verify.
-fn due<'a>(state: &'a State, timer: &Timer) -> Option<&'a Unverified> {
-    state.unverified.as_ref().filter(|done| timer.name == VERIFY && done.intent.plan == timer.cause)
-}
-
-/// Ends what an earlier plan left open: its responder did not come back, and nobody took it over.
-fn forgotten(state: &State, now: Timestamp) -> Vec<Emit> {
-    let mut emit = Vec::new();
-    if let Some(intent) = &state.intent {
-        let complete = RemediationComplete {
-            container: intent.container.clone(),
-            plan: intent.plan,
-            action: intent.action.clone(),
-            outcome: Ending::Unknown { detail: "the responder that began it did not come back".to_owned() },
-            dry_run: false,
-            duration_ms: None,
-            run_started_at: None,
-            reason: "an intent without an outcome".to_owned(),
-            confidence: 0.0,
-        };
-        emit.push(Emit { data: complete.into(), incident: intent.incident });
-    }
-    if let Some(done) = &state.unverified {
-        let detail = "nobody looked in time".to_owned();
-        emit.extend(verified(done, Verification::Unknown, detail, None, now).emit);
-    }
-    emit
-}
-
-fn verified(
-    done: &Unverified,
-    verdict: Verification,
-    detail: String,
-    seen: Option<&Seen>,
-    now: Timestamp,
-) -> Decision<Effect> {
-    let intent = &done.intent;
-    let data = RemediationVerified {
-        container: intent.container.clone(),
-        plan: intent.plan,
-        action: intent.action.kind(),
-        verdict,
-        detail,
-        state: seen.map(|seen| seen.inspection.state),
-        health: seen.map(|seen| seen.inspection.health),
-        elapsed_ms: millis(now.since(intent.at)),
-    };
-    Decision::emit(data, intent.incident)
 }
 
 /// A look at the target of an action, with figures where the symptoms were figures.

@@ -1,0 +1,97 @@
+//! Did it help? The second look, and what is said of actions that nobody looked after.
+
+use hemostat_event::{
+    Outcome as Ending, RemediationComplete, RemediationVerified, Subject, Timestamp, Verification,
+};
+
+use super::judge::{Look, Seen, verify};
+use super::state::{State, Unverified};
+use super::{Effect, LOOK_AGAIN, Outcome, Responder, VERIFY, VERIFY_GRACE, millis};
+use crate::role::{Decision, Emit, Then, Timer};
+
+impl Responder {
+    /// The look at the end of the stabilisation window.
+    pub(super) fn conclude(
+        &self,
+        subject: &Subject,
+        done: &Unverified,
+        outcome: Outcome,
+        now: Timestamp,
+    ) -> Decision<Effect> {
+        let late = done.done_at + self.policy.stabilise + VERIFY_GRACE <= now;
+        let again = || Decision {
+            emit: Vec::new(),
+            timers: vec![Timer {
+                subject: subject.clone(),
+                name: VERIFY.to_owned(),
+                cause: done.intent.plan,
+                due: now + LOOK_AGAIN,
+            }],
+            then: Then::Acknowledge,
+        };
+        let unknown = |detail: &str| verified(done, Verification::Unknown, detail.to_owned(), None, now);
+        match outcome {
+            Outcome::Seen(seen) => {
+                let look = verify(&seen, &done.intent.kinds, done.run_started_at, &self.policy.still_sick);
+                match look {
+                    Look::Verdict(verdict, detail) => verified(done, verdict, detail, Some(&seen), now),
+                    Look::TooEarly if late => unknown("its health check gives no answer"),
+                    Look::TooEarly => again(),
+                }
+            }
+            Outcome::Gone => unknown("the container is gone or was replaced"),
+            _ if late => unknown("the container engine could not be asked"),
+            _ => again(),
+        }
+    }
+}
+
+/// The action that the timer is to verify.
+pub(super) fn due<'a>(state: &'a State, timer: &Timer) -> Option<&'a Unverified> {
+    state.unverified.as_ref().filter(|done| timer.name == VERIFY && done.intent.plan == timer.cause)
+}
+
+/// Ends what an earlier plan left open: its responder did not come back, and nobody took it over.
+pub(super) fn forgotten(state: &State, now: Timestamp) -> Vec<Emit> {
+    let mut emit = Vec::new();
+    if let Some(intent) = &state.intent {
+        let complete = RemediationComplete {
+            container: intent.container.clone(),
+            plan: intent.plan,
+            action: intent.action.clone(),
+            outcome: Ending::Unknown { detail: "the responder that began it did not come back".to_owned() },
+            dry_run: false,
+            duration_ms: None,
+            run_started_at: None,
+            reason: "an intent without an outcome".to_owned(),
+            confidence: 0.0,
+        };
+        emit.push(Emit { data: complete.into(), incident: intent.incident });
+    }
+    if let Some(done) = &state.unverified {
+        let detail = "nobody looked in time".to_owned();
+        emit.extend(verified(done, Verification::Unknown, detail, None, now).emit);
+    }
+    emit
+}
+
+fn verified(
+    done: &Unverified,
+    verdict: Verification,
+    detail: String,
+    seen: Option<&Seen>,
+    now: Timestamp,
+) -> Decision<Effect> {
+    let intent = &done.intent;
+    let data = RemediationVerified {
+        container: intent.container.clone(),
+        plan: intent.plan,
+        action: intent.action.kind(),
+        verdict,
+        detail,
+        state: seen.map(|seen| seen.inspection.state),
+        health: seen.map(|seen| seen.inspection.health),
+        elapsed_ms: millis(now.since(intent.at)),
+    };
+    Decision::emit(data, intent.incident)
+}

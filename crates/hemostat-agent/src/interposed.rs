@@ -10,8 +10,8 @@ use hemostat_core::role::Timer;
 use hemostat_event::{DeadLetter, Event, HostName, Role, Source, Subject, Timestamp};
 
 use crate::log::{
-    AgentPresence, Commit, CommitAnswer, Entry, EntryId, EntryRef, EventLog, GroupReader, GroupStatus, Lease,
-    LogError, Membership, Partition, StreamName, Versioned,
+    Abandoned, AgentPresence, Commit, CommitAnswer, Entry, EntryId, EntryRef, EventLog, GroupReader,
+    GroupStatus, Lease, LogError, Membership, Partition, StreamName, Trim, Trimmed, Versioned,
 };
 use crate::memory::log::MemoryLog;
 
@@ -152,6 +152,16 @@ impl EventLog for Interposed {
     async fn groups(&self) -> Result<Vec<GroupStatus>, LogError> {
         (self.before)(Request::Other("groups")).await?;
         self.log.groups().await
+    }
+
+    async fn trim(&self, step: &Trim) -> Result<Trimmed, LogError> {
+        (self.before)(Request::Other("trim")).await?;
+        self.log.trim(step).await
+    }
+
+    async fn reap(&self, partition: Partition, silent: Duration) -> Result<Vec<Abandoned>, LogError> {
+        (self.before)(Request::Other("reap")).await?;
+        self.log.reap(partition, silent).await
     }
 }
 

@@ -32,10 +32,14 @@ use hemostat_event::codec::DecodeError;
 use hemostat_event::{DeadLetter, Event, EventId, HostName, Role, Subject, Timestamp};
 
 mod fields;
+mod lag;
 mod place;
+mod retention;
 
 pub use fields::{FIELD_EVENT, FIELD_SEQ, letter_event};
+pub use lag::{Counted, GroupStatus};
 pub use place::{EntryId, EntryIdError, EntryRef, Partition, StreamName};
+pub use retention::{Abandoned, HeldBy, Shelter, Trim, Trimmed};
 
 /// An error of a lower layer, kept as the source.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -234,25 +238,6 @@ pub struct AgentPresence {
     pub started_at: Timestamp,
 }
 
-/// How far a group has come in a stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GroupStatus {
-    /// The partition.
-    pub partition: Partition,
-    /// The stream.
-    pub stream: StreamName,
-    /// The group.
-    pub role: Role,
-    /// Entries delivered and not acknowledged.
-    pub pending: u64,
-    /// Log time of the oldest pending entry.
-    pub oldest_pending: Option<Timestamp>,
-    /// Log time of the oldest entry that was never delivered.
-    pub oldest_unread: Option<Timestamp>,
-    /// Entries never delivered, counted; `None` where the count stopped at its limit.
-    pub unread: Option<u64>,
-}
-
 /// The event log. Every method may be called from many tasks at once.
 #[async_trait]
 pub trait EventLog: Send + Sync {
@@ -338,6 +323,14 @@ pub trait EventLog: Send + Sync {
         max: usize,
     ) -> Result<Vec<Entry>, LogError>;
 
-    /// How far every group has come, in each of its streams.
+    /// How far every group has come, in each of its streams. Registered groups that were lost are among them.
     async fn groups(&self) -> Result<Vec<GroupStatus>, LogError>;
+
+    /// Trims one step. May be repeated, by anybody and at any time.
+    async fn trim(&self, step: &Trim) -> Result<Trimmed, LogError>;
+
+    /// Takes away the groups of a partition of which no member has given a sign of life for `silent`, and answers
+    /// with them; their cursors stay. A member is registered by joining and gives signs of life by reading. A group
+    /// that nobody has registered is registered by this call, so that its time begins.
+    async fn reap(&self, partition: Partition, silent: Duration) -> Result<Vec<Abandoned>, LogError>;
 }

@@ -7,6 +7,7 @@ pub mod append;
 pub mod commit;
 mod events;
 pub mod group;
+pub mod keeping;
 pub mod leases;
 pub mod letters;
 pub mod loss;
@@ -197,6 +198,20 @@ macro_rules! log_contract {
                 a_group_tells_what_is_pending_and_unread,
                 a_group_that_is_done_has_nothing_pending_and_nothing_unread,
                 every_group_is_told_apart,
+            }
+            keeping {
+                what_a_group_needs_is_not_trimmed,
+                what_nobody_reads_is_trimmed_by_age,
+                a_stream_is_trimmed_in_steps,
+                a_lost_group_keeps_what_is_behind_its_cursor,
+                what_is_not_archived_is_not_trimmed,
+                what_was_trimmed_while_pending_is_told_as_lost,
+                a_lost_group_is_told_as_one,
+                the_retention_margin_ends_at_the_oldest_entry_that_is_needed,
+                a_silent_group_is_reaped_and_its_cursor_stays,
+                a_reaped_group_does_not_keep_entries,
+                a_lost_group_without_members_is_reaped,
+                a_group_with_a_reading_member_is_not_reaped,
             }
         }
     };

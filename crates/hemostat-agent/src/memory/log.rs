@@ -29,8 +29,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::log::{
-    AgentPresence, BoxError, Commit, CommitAnswer, CommitInput, Entry, EntryId, EntryRef, EventLog,
-    GroupReader, GroupStatus, Lease, LogError, Membership, Partition, StreamName, Versioned,
+    Abandoned, AgentPresence, BoxError, Commit, CommitAnswer, CommitInput, Entry, EntryId, EntryRef,
+    EventLog, GroupReader, GroupStatus, Lease, LogError, Membership, Partition, StreamName, Trim, Trimmed,
+    Versioned,
 };
 use partition::Part;
 use reader::MemoryReader;
@@ -263,8 +264,8 @@ impl EventLog for MemoryLog {
     }
 
     async fn join(&self, membership: Membership) -> Result<Box<dyn GroupReader>, LogError> {
-        let (mut state, _) = self.asked()?;
-        Ok(Box::new(MemoryReader::new(self.clone(), membership, &mut state)))
+        let (mut state, now) = self.asked()?;
+        Ok(Box::new(MemoryReader::new(self.clone(), membership, &mut state, now)))
     }
 
     async fn take_due(
@@ -358,6 +359,14 @@ impl EventLog for MemoryLog {
     async fn groups(&self) -> Result<Vec<GroupStatus>, LogError> {
         let (state, _) = self.asked()?;
         Ok(state.parts.iter().flat_map(|(partition, part)| part.groups(*partition)).collect())
+    }
+
+    async fn trim(&self, step: &Trim) -> Result<Trimmed, LogError> {
+        self.write(|state, now| Ok(state.part(step.partition).trim(step, now)))
+    }
+
+    async fn reap(&self, partition: Partition, silent: Duration) -> Result<Vec<Abandoned>, LogError> {
+        self.write(|state, now| Ok(state.part(partition).reap(partition, silent, now)))
     }
 }
 

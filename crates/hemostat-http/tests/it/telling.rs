@@ -96,8 +96,9 @@ impl Alert {
             loop {
                 look.tick().await;
                 let groups = self.log.groups().await.expect("groups");
-                let done =
-                    |group: &hemostat_agent::log::GroupStatus| group.pending == 0 && group.unread == Some(0);
+                let done = |group: &hemostat_agent::log::GroupStatus| {
+                    group.pending == 0 && group.unread.exact() == Some(0)
+                };
                 if groups.iter().any(|group| group.role == Role::Alert) && groups.iter().all(done) {
                     return;
                 }

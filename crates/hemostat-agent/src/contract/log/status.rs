@@ -8,7 +8,7 @@ use hemostat_event::{EventType, Role};
 use super::commit::pending_entries;
 use super::events::{changed, changes, dealt_with, host, plan, sample};
 use super::{Harness, INPUT, ROLE, all, commit, join, made, member, places, take, take_one};
-use crate::log::{EntryId, EventLog, GroupStatus, Membership, StreamName};
+use crate::log::{Counted, EntryId, EventLog, GroupStatus, Membership, StreamName};
 
 /// Case: page after page, while more is appended.
 pub async fn a_range_is_paged_without_loss_or_repetition(harness: &dyn Harness) {
@@ -79,12 +79,19 @@ pub async fn a_group_tells_what_is_pending_and_unread(harness: &dyn Harness) {
         partition: log.partition_of(&host()),
         stream: INPUT,
         role: ROLE,
+        exists: true,
         pending: 2,
         oldest_pending: Some(all[1].at.id.time()),
         oldest_unread: Some(all[3].at.id.time()),
-        unread: Some(2),
+        unread: Counted::exactly(2),
+        lost: 0,
+        oldest_retained: Some(all[0].at.id.time()),
+        seen: None,
     };
-    assert_eq!(group(&harness.second().await, ROLE, &INPUT).await, expected);
+    let told = group(&harness.second().await, ROLE, &INPUT).await;
+    let seen = told.seen.expect("joining is a sign of life");
+    assert!(seen <= log.now().await.expect("the log is there"));
+    assert_eq!(GroupStatus { seen: None, ..told }, expected);
 }
 
 /// Case: nothing to do is told as such, and unread entries of a group that has read nothing are counted.
@@ -98,10 +105,13 @@ pub async fn a_group_that_is_done_has_nothing_pending_and_nothing_unread(harness
     let done = group(&log, ROLE, &INPUT).await;
     assert_eq!(
         (done.pending, done.oldest_pending, done.oldest_unread, done.unread),
-        (0, None, None, Some(0))
+        (0, None, None, Counted::exactly(0))
     );
     let untouched = group(&log, Role::Alert, &INPUT).await;
-    assert_eq!((untouched.pending, untouched.oldest_pending, untouched.unread), (0, None, Some(2)));
+    assert_eq!(
+        (untouched.pending, untouched.oldest_pending, untouched.unread),
+        (0, None, Counted::exactly(2))
+    );
     assert_eq!(untouched.oldest_unread, Some(entries[0].at.id.time()));
 }
 
@@ -121,7 +131,7 @@ pub async fn every_group_is_told_apart(harness: &dyn Harness) {
     let mut groups: Vec<_> = groups
         .into_iter()
         .filter(|group| group.partition == partition)
-        .map(|group| (group.role, group.stream, group.pending, group.unread))
+        .map(|group| (group.role, group.stream, group.pending, group.unread.exact()))
         .collect();
     groups.sort();
     let expected = [
@@ -133,7 +143,7 @@ pub async fn every_group_is_told_apart(harness: &dyn Harness) {
 }
 
 /// What the log tells of a group in a stream of the cases' host.
-async fn group(log: &Arc<dyn EventLog>, role: Role, stream: &StreamName) -> GroupStatus {
+pub(super) async fn group(log: &Arc<dyn EventLog>, role: Role, stream: &StreamName) -> GroupStatus {
     let partition = log.partition_of(&host());
     let groups = log.groups().await.expect("the log is there");
     let mut found: Vec<_> = groups

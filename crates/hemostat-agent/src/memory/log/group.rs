@@ -40,6 +40,11 @@ impl Group {
         self.pending.keys().next().copied()
     }
 
+    /// What is pending for anybody, in order.
+    pub(super) fn pending(&self) -> impl Iterator<Item = &EntryId> {
+        self.pending.keys()
+    }
+
     /// The position from which nothing that is not acknowledged would be left out.
     pub(super) fn cursor(&self) -> EntryId {
         self.oldest_pending().map_or(self.delivered, EntryId::before)

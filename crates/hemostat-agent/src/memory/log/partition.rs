@@ -1,5 +1,7 @@
 //! One partition: its streams, states, timers and leases, changed by one request at a time.
 
+mod keeping;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::time::Duration;
@@ -11,8 +13,8 @@ use hemostat_event::{
 
 use super::group::Group;
 use crate::log::{
-    AgentPresence, Commit, CommitAnswer, CommitInput, EntryId, EntryRef, FIELD_EVENT, FIELD_SEQ, GroupStatus,
-    Lease, Partition, StreamName, Versioned, letter_event,
+    AgentPresence, Commit, CommitAnswer, CommitInput, EntryId, EntryRef, FIELD_EVENT, FIELD_SEQ, Lease,
+    StreamName, Versioned, letter_event,
 };
 
 /// How long a key or an event's id is known: the port's promise.
@@ -30,6 +32,7 @@ pub(super) struct Part {
     last_ids: BTreeMap<StreamName, EntryId>,
     groups: BTreeMap<(StreamName, Role), Group>,
     cursors: BTreeMap<(StreamName, Role), EntryId>,
+    members: BTreeMap<(StreamName, Role), keeping::Member>,
     states: BTreeMap<(Role, Subject), Versioned>,
     timers: BTreeMap<TimerKey, Deadline>,
     known: Known,
@@ -227,22 +230,6 @@ impl Part {
         let key = (stream.clone(), role);
         let cursor = self.cursors.get(&key).copied().unwrap_or(EntryId::ZERO);
         self.groups.entry(key).or_insert_with(|| Group::at(cursor))
-    }
-
-    pub(super) fn groups(&self, partition: Partition) -> impl Iterator<Item = GroupStatus> {
-        self.groups.iter().map(move |((stream, role), group)| {
-            let mut unread = self.entries_after(stream, group.delivered()).map(|(id, _)| id);
-            let oldest_unread = unread.next();
-            GroupStatus {
-                partition,
-                stream: stream.clone(),
-                role: *role,
-                pending: group.pending_count(),
-                oldest_pending: group.oldest_pending().map(EntryId::time),
-                oldest_unread: oldest_unread.map(EntryId::time),
-                unread: Some(u64::from(oldest_unread.is_some()) + unread.count() as u64),
-            }
-        })
     }
 
     /// Adds an entry, without a number of its own.

@@ -23,7 +23,7 @@ pub(super) struct MemoryReader {
 }
 
 impl MemoryReader {
-    pub(super) fn new(log: MemoryLog, membership: Membership, state: &mut State) -> Self {
+    pub(super) fn new(log: MemoryLog, membership: Membership, state: &mut State, now: Timestamp) -> Self {
         let everywhere = |stream: &StreamName| match stream {
             StreamName::Plans(host) => vec![(log.partition_of(host), stream.clone())],
             StreamName::Type(_) => {
@@ -33,6 +33,7 @@ impl MemoryReader {
         let places: Vec<_> = membership.streams.iter().flat_map(everywhere).collect();
         let mut unfinished = BTreeSet::new();
         for (partition, stream) in &places {
+            state.part(*partition).member_seen(stream, membership.role, now);
             let group = state.part(*partition).group(stream, membership.role);
             unfinished.extend(group.held_by(&membership.consumer).map(|id| place(*partition, stream, id)));
         }
@@ -42,6 +43,9 @@ impl MemoryReader {
 
     /// Takes what there is to hand out.
     fn take(&mut self, state: &mut State, now: Timestamp) -> Vec<Entry> {
+        for (partition, stream) in &self.places {
+            state.part(*partition).member_seen(stream, self.membership.role, now);
+        }
         let mut taken = Vec::new();
         while taken.len() < self.membership.batch
             && let Some(at) = self.unfinished.pop_first()
@@ -83,7 +87,10 @@ impl MemoryReader {
         let part = state.part(at.partition);
         let group = part.group(&at.stream, self.membership.role);
         let attempts = group.deliver(at.id, &self.membership.consumer, now);
-        let fields = part.fields(&at.stream, at.id)?;
+        let Some(fields) = part.fields(&at.stream, at.id) else {
+            part.lost(&at.stream, self.membership.role, at.id, now);
+            return None;
+        };
         Some(Entry::read(at, attempts, fields))
     }
 

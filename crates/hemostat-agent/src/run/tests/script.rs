@@ -310,7 +310,7 @@ pub(super) async fn until<F: Future<Output = bool>>(what: &str, seen: impl Fn() 
 pub(super) async fn until_done(log: &MemoryLog) {
     until("all inputs dealt with", || async {
         let groups = log.groups().await.expect("the log is there");
-        !groups.is_empty() && groups.iter().all(|group| group.pending == 0 && group.unread == Some(0))
+        !groups.is_empty() && groups.iter().all(|group| group.pending == 0 && group.unread.exact() == Some(0))
     })
     .await;
 }

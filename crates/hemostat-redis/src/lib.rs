@@ -14,6 +14,8 @@
 //! | `state:<role>` | container → version, a space, the state |
 //! | `seen:<n>` | ids of the events and commits of the `n`-th half day since 1970; gone after 24 h |
 //! | `cursor` | group, a space, stream → the position from which a lost group goes on, a space, the last acknowledged entry |
+//! | `groups` | group, a space, stream → log time of the last sign of life of a member |
+//! | `lost` | group, a space, stream → entries that were trimmed away before the group had dealt with them |
 //! | `timers:<role>`, `timer:<role>` | when each timer can be taken; its due time, a space, who took it |
 //! | `lease:<name>` | owner, epoch and end of a lease |
 //! | `agents` | role and instance → log time until which it counts, a space, what is known of it |
@@ -32,6 +34,7 @@
 mod commit;
 mod connect;
 mod fault;
+mod keeping;
 mod keys;
 mod link;
 mod log;

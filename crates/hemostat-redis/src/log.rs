@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hemostat_agent::log::{
-    AgentPresence, Commit, CommitAnswer, CommitInput, Entry, EntryId, EntryRef, EventLog, GroupReader,
-    GroupStatus, Lease, LogError, Membership, Partition, StreamName, Versioned, letter_event,
+    Abandoned, AgentPresence, Commit, CommitAnswer, CommitInput, Entry, EntryId, EntryRef, EventLog,
+    GroupReader, GroupStatus, Lease, LogError, Membership, Partition, StreamName, Trim, Trimmed, Versioned,
+    letter_event,
 };
 use hemostat_core::role::Timer;
 use hemostat_event::{DeadLetter, Event, EventType, HostName, Role, Source, Subject, Timestamp, codec};
@@ -20,12 +21,12 @@ use crate::keys::Keys;
 use crate::link::Link;
 use crate::reader::Reader;
 use crate::scripts::{APPEND, COMMIT, LEASE, RELEASE, TAKE_DUE};
-use crate::{reply, status};
+use crate::{keeping, reply, status};
 
-/// Entries of the stream of samples that are kept, give or take a node of the stream: at some 600 bytes each
-/// about 60 MB, and more than a day of a poll every 30 seconds on 30 containers. Bounds the memory until samples
-/// are trimmed by age.
-const SAMPLES_KEPT: usize = 100_000;
+/// Entries of the stream of samples that are kept whatever their age, give or take a node of the stream: at some 600
+/// bytes each about 600 MB. Samples are trimmed by age; this bounds the memory where a large fleet is polled often
+/// and nothing else would, since an age is no number of bytes. A day of a poll every 30 seconds on 340 containers.
+const SAMPLES_KEPT: usize = 1_000_000;
 /// States in one step of a walk over them.
 const SCAN_COUNT: usize = 500;
 
@@ -43,13 +44,23 @@ pub(crate) struct Shared {
     pub(crate) partitions: u16,
     /// Entries that were trimmed away while they were pending.
     pub(crate) lost: AtomicU64,
+    /// The same by group, as far as the log has not been told.
+    pub(crate) losses: keeping::Losses,
     /// Where the next look for due timers begins, so that no partition is always the last.
     turn: AtomicUsize,
 }
 
 impl Shared {
     pub(crate) fn new(link: Link, keys: Keys, namespace: String, partitions: u16) -> Self {
-        Self { link, keys, namespace, partitions, lost: AtomicU64::new(0), turn: AtomicUsize::new(0) }
+        Self {
+            link,
+            keys,
+            namespace,
+            partitions,
+            lost: AtomicU64::new(0),
+            losses: keeping::Losses::default(),
+            turn: AtomicUsize::new(0),
+        }
     }
 
     pub(crate) fn partition_of(&self, host: &HostName) -> Partition {
@@ -350,6 +361,14 @@ impl EventLog for RedisLog {
 
     async fn groups(&self) -> Result<Vec<GroupStatus>, LogError> {
         status::groups(&self.shared).await
+    }
+
+    async fn trim(&self, step: &Trim) -> Result<Trimmed, LogError> {
+        keeping::trim(&self.shared, step).await
+    }
+
+    async fn reap(&self, partition: Partition, silent: Duration) -> Result<Vec<Abandoned>, LogError> {
+        keeping::reap(&self.shared, partition, silent).await
     }
 }
 

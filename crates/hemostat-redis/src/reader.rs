@@ -22,6 +22,7 @@ use tracing::{debug, warn};
 
 use crate::connect::{self, ConnectError};
 use crate::fault::Effect;
+use crate::keeping::Signs;
 use crate::log::Shared;
 use crate::reply;
 use crate::scripts::{JOIN, RENEW};
@@ -44,6 +45,7 @@ pub(crate) struct Reader {
     /// Fetched and not handed out: the server counts a batch per stream.
     ready: VecDeque<Entry>,
     flights: Vec<(Partition, Arc<Flight>)>,
+    signs: Signs,
 }
 
 impl Reader {
@@ -73,6 +75,7 @@ impl Reader {
             under_way: FuturesUnordered::new(),
             ready: VecDeque::new(),
             flights,
+            signs: Signs::default(),
         })
     }
 
@@ -85,6 +88,7 @@ impl Reader {
 #[async_trait]
 impl GroupReader for Reader {
     async fn read(&mut self) -> Result<Vec<Entry>, LogError> {
+        self.signs.give(&self.shared, &self.membership).await;
         if self.ready.is_empty() {
             for side in self.idle.drain(..) {
                 self.under_way.push(Box::pin(side.fetch()));

@@ -43,6 +43,12 @@ scripts! {
     RELEASE = "flags=allow-oom", "scripts/release.lua";
     /// Announces a replica.
     ANNOUNCE = "flags=allow-oom", "scripts/announce.lua";
+    /// Notes signs of life of members.
+    KEEP = "flags=allow-oom", "scripts/keep.lua";
+    /// Trims a stream.
+    TRIM = "flags=allow-oom", "scripts/trim.lua";
+    /// Takes abandoned groups away.
+    REAP = "flags=allow-oom", "scripts/reap.lua";
     /// Tells how far groups have come.
     GROUPS = "flags=no-writes", "scripts/groups.lua";
 }

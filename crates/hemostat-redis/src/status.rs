@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use hemostat_agent::log::{AgentPresence, EntryId, GroupStatus, LogError, Partition, StreamName};
+use hemostat_agent::log::{AgentPresence, Counted, EntryId, GroupStatus, LogError, Partition, StreamName};
 use hemostat_event::{EventType, HostName, Role, Timestamp};
 use redis::Value;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,8 @@ use crate::{keys, reply};
 
 /// Most unread entries that are counted one by one. Beyond, a group is simply far behind.
 const UNREAD_COUNTED_MAX: usize = 1_000;
+/// Most pending entries of a group that are looked for in their stream: what a replica has in flight at most.
+const PENDING_LOOKED_UP_MAX: usize = 256;
 
 /// What is known of a replica, as it stands in its hash.
 #[derive(Serialize, Deserialize)]
@@ -94,7 +96,7 @@ pub(crate) async fn groups(shared: &Shared) -> Result<Vec<GroupStatus>, LogError
     let mut calls = redis::pipe();
     for (partition, names) in partitions.iter().zip(names(shared, &partitions).await?) {
         let mut call = GROUPS.call(&shared.keys.seq(*partition));
-        call.arg(UNREAD_COUNTED_MAX);
+        call.arg(UNREAD_COUNTED_MAX).arg(PENDING_LOOKED_UP_MAX);
         for name in names {
             call.arg(name.to_string());
         }
@@ -112,7 +114,19 @@ pub(crate) async fn groups(shared: &Shared) -> Result<Vec<GroupStatus>, LogError
 
 /// A row of `groups.lua`; nothing where the group is not one of ours.
 fn group(partition: Partition, row: Value) -> Result<Option<GroupStatus>, LogError> {
-    let [stream, name, pending, oldest_pending, oldest_unread, unread] = reply::parts(row)?;
+    let [
+        stream,
+        name,
+        exists,
+        pending,
+        oldest_pending,
+        oldest_unread,
+        least,
+        most,
+        lost,
+        oldest_retained,
+        seen,
+    ] = reply::parts(row)?;
     let (Some(stream), Ok(role)) = (keys::stream_name(&reply::text(stream)?), reply::text(name)?.parse())
     else {
         return Ok(None);
@@ -125,19 +139,27 @@ fn group(partition: Partition, row: Value) -> Result<Option<GroupStatus>, LogErr
             .map(Some)
             .map_err(|_other| fault::unexpected("a request for groups")),
     };
+    let count = |value: &Value| Ok(reply::integer(value)?.unsigned_abs());
     Ok(Some(GroupStatus {
         partition,
         stream,
         role,
-        pending: reply::integer(&pending)?.unsigned_abs(),
+        exists: reply::integer(&exists)? == 1,
+        pending: count(&pending)?,
         oldest_pending: time(oldest_pending)?,
         oldest_unread: time(oldest_unread)?,
-        unread: u64::try_from(reply::integer(&unread)?).ok(),
+        unread: Counted { least: count(&least)?, most: count(&most)? },
+        lost: count(&lost)?,
+        oldest_retained: time(oldest_retained)?,
+        seen: reply::text(seen)?.parse().ok().map(Timestamp::from_millis),
     }))
 }
 
 /// The streams that each partition may have: those of every type, and those that were ever used.
-async fn names(shared: &Shared, partitions: &[Partition]) -> Result<Vec<Vec<StreamName>>, LogError> {
+pub(crate) async fn names(
+    shared: &Shared,
+    partitions: &[Partition],
+) -> Result<Vec<Vec<StreamName>>, LogError> {
     let mut requests = redis::pipe();
     for partition in partitions {
         requests.cmd("SMEMBERS").arg(shared.keys.streams(*partition));

@@ -302,6 +302,7 @@ impl Side {
         let (Some(first), Some(last)) = (ids.first(), ids.last()) else { return };
         self.shared.lost.fetch_add(ids.len() as u64, Ordering::Relaxed);
         let (group, stream) = (self.membership.role, &self.membership.streams[stream]);
+        self.shared.losses.add(self.partition, group, stream, ids.len() as u64);
         error!(%group, %stream, partition = self.partition.0, count = ids.len(), %first, %last,
             "entries were trimmed away before they were dealt with");
     }

@@ -1,6 +1,6 @@
 -- Makes the groups of a role that are missing, and their streams.
 --
--- ARGV: the role, then the streams. Answers with the places of the streams, from 0, whose group was made.
+-- ARGV: the role, then the streams; the groups are registered as having a member. Answers with the places of the streams, from 0, whose group was made.
 --
 -- A group begins at its durable cursor, never at the end of the stream, and at its start only where there is no
 -- cursor. A stream that ends before the cursor is another one than the cursor speaks of (deleted and begun anew
@@ -34,5 +34,6 @@ for place = 0, #ARGV - 2 do
         return answer
     end
     redis.call('SADD', prefix .. 'streams', stream)
+    redis.call('HSET', prefix .. 'groups', field, text(math.floor(now() / 1000)))
 end
 return made

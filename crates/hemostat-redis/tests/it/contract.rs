@@ -27,7 +27,9 @@ struct OnRedis {
 
 impl OnRedis {
     async fn new(partitions: u16) -> Self {
-        let redis = TestRedis::start().await.expect("a throw-away Redis");
+        // One entry a node, so that a trim goes exactly as far as it may.
+        let config = [("stream-node-max-entries", "1")];
+        let redis = TestRedis::start_with(&config).await.expect("a throw-away Redis");
         let log = connect(&redis, partitions).await;
         Self { redis, partitions, log }
     }

@@ -8,9 +8,7 @@ use hemostat_event::{EventType, Role};
 use super::commit::pending_entries;
 use super::events::{changed, changes, dealt_with, host, sample};
 use super::status::group;
-use super::{
-    BLOCK, Harness, INPUT, ROLE, SPAN, all, commit, join, join_claiming, made, member, places, take,
-};
+use super::{BLOCK, Harness, INPUT, ROLE, SPAN, all, commit, join, made, member, places, take};
 use crate::log::{Counted, EntryId, EventLog, HeldBy, Membership, Shelter, StreamName, Trim, Trimmed};
 
 const GROUPS: Shelter = Shelter::Groups { archived: None };
@@ -199,7 +197,8 @@ pub async fn a_lost_group_without_members_is_reaped(harness: &dyn Harness) {
 /// Case: a member that only waits is a member.
 pub async fn a_group_with_a_reading_member_is_not_reaped(harness: &dyn Harness) {
     let log = harness.log();
-    let mut reader = join_claiming(&log, "a").await;
+    let membership = Membership { claim_after: SPAN / 4, ..member("a") };
+    let mut reader = log.join(membership).await.expect("the group can be joined");
     log.append(&changes(1)).await.expect("the log is there");
     acknowledge(&log, &take(harness, reader.as_mut(), 1).await[0]).await;
     for _read in 0..SPAN.as_millis() / BLOCK.as_millis() + 1 {

@@ -1,0 +1,128 @@
+//! What the log keeps and for whom: trimming, abandoned groups, signs of life of a group's members.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use hemostat_agent::log::{
+    Abandoned, EntryId, HeldBy, LogError, Membership, Partition, Shelter, StreamName, Trim, Trimmed,
+};
+use hemostat_event::{Role, Timestamp};
+use tokio::time::Instant;
+use tracing::debug;
+
+use crate::fault::{self, Effect};
+use crate::log::{Shared, millis};
+use crate::scripts::{KEEP, REAP, TRIM};
+use crate::{keys, reply, status};
+
+/// Longest time between two signs of life of a member, which come as often as it would renew an entry: small beside
+/// the time after which a group counts as abandoned.
+const SIGN_EVERY_MAX: Duration = Duration::from_secs(60);
+
+/// Entries that readers of this process found to be gone, and that the log has not been told of.
+#[derive(Debug, Default)]
+pub(crate) struct Losses(Mutex<BTreeMap<(Partition, Role, StreamName), u64>>);
+
+impl Losses {
+    pub(crate) fn add(&self, partition: Partition, role: Role, stream: &StreamName, count: u64) {
+        let mut losses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *losses.entry((partition, role, stream.clone())).or_default() += count;
+    }
+
+    /// What there is to tell of a role.
+    fn take(&self, role: Role) -> BTreeMap<(Partition, Role, StreamName), u64> {
+        let mut losses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        losses.extract_if(.., |(_, of, _), _| *of == role).collect()
+    }
+
+    fn has(&self, role: Role) -> bool {
+        let losses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        losses.keys().any(|(_, of, _)| *of == role)
+    }
+}
+
+/// When a member has to give its next sign of life.
+#[derive(Debug, Default)]
+pub(crate) struct Signs(Option<Instant>);
+
+impl Signs {
+    /// Gives a sign of life when it is time, or when there is a loss to tell. If it fails, the next one says the same.
+    pub(crate) async fn give(&mut self, shared: &Shared, membership: &Membership) {
+        let every = membership.claim_after.min(SIGN_EVERY_MAX);
+        let due = self.0.is_none_or(|given| every <= given.elapsed());
+        if !due && !shared.losses.has(membership.role) {
+            return;
+        }
+        let losses = shared.losses.take(membership.role);
+        match keep(shared, membership, &losses).await {
+            Ok(()) => self.0 = Some(Instant::now()),
+            Err(error) => {
+                // The reader meets the same failure and reports it.
+                debug!(group = %membership.role, %error, "no sign of life could be given");
+                for ((partition, role, stream), count) in losses {
+                    shared.losses.add(partition, role, &stream, count);
+                }
+            }
+        }
+    }
+}
+
+async fn keep(
+    shared: &Shared,
+    membership: &Membership,
+    losses: &BTreeMap<(Partition, Role, StreamName), u64>,
+) -> Result<(), LogError> {
+    for partition in shared.partitions() {
+        let mut call = KEEP.call(&shared.keys.seq(partition));
+        call.arg(membership.role.as_str());
+        for stream in &membership.streams {
+            let lost = losses.get(&(partition, membership.role, stream.clone())).copied().unwrap_or(0);
+            call.arg(stream.to_string()).arg(lost);
+        }
+        shared.link.run_one(&KEEP, call, Effect::Read).await?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn trim(shared: &Shared, step: &Trim) -> Result<Trimmed, LogError> {
+    let mut call = TRIM.call(&shared.keys.seq(step.partition));
+    call.arg(step.stream.to_string()).arg(millis(step.keep));
+    match step.shelter {
+        Shelter::None => call.arg(0).arg(""),
+        Shelter::Groups { archived: None } => call.arg(1).arg(""),
+        Shelter::Groups { archived: Some(id) } => call.arg(1).arg(id.to_string()),
+    };
+    call.arg(step.most.max(1));
+    // A repetition goes on where the first call ended.
+    let answer = shared.link.run_one(&TRIM, call, Effect::Read).await?;
+    let [removed, up_to, kind, name] = reply::parts(answer)?;
+    let up_to: EntryId = reply::entry_id(up_to)?;
+    let held_by = match reply::text(kind)?.as_str() {
+        "age" => HeldBy::Age,
+        "archive" => HeldBy::Archive,
+        _ => HeldBy::Group(reply::text(name)?),
+    };
+    Ok(Trimmed { removed: reply::integer(&removed)?.unsigned_abs(), up_to, held_by })
+}
+
+pub(crate) async fn reap(
+    shared: &Shared,
+    partition: Partition,
+    silent: Duration,
+) -> Result<Vec<Abandoned>, LogError> {
+    let mut call = REAP.call(&shared.keys.seq(partition));
+    call.arg(millis(silent));
+    for name in status::names(shared, &[partition]).await?.pop().unwrap_or_default() {
+        call.arg(name.to_string());
+    }
+    let rows = reply::array(shared.link.run_one(&REAP, call, Effect::Write).await?)?;
+    let read = |row| {
+        let [stream, group, seen] = reply::parts(row)?;
+        let unexpected = || fault::unexpected("a request for abandoned groups");
+        let stream = keys::stream_name(&reply::text(stream)?).ok_or_else(unexpected)?;
+        let seen = reply::text(seen)?.parse().map(Timestamp::from_millis).map_err(|_other| unexpected())?;
+        Ok(Abandoned { partition, stream, group: reply::text(group)?, seen })
+    };
+    rows.into_iter().map(read).collect()
+}

@@ -6,6 +6,7 @@
 pub mod append;
 pub mod commit;
 mod events;
+pub mod forgetting;
 pub mod group;
 pub mod keeping;
 pub mod leases;
@@ -212,6 +213,9 @@ macro_rules! log_contract {
                 a_reaped_group_does_not_keep_entries,
                 a_lost_group_without_members_is_reaped,
                 a_group_with_a_reading_member_is_not_reaped,
+            }
+            forgetting {
+                nothing_is_trimmed_before_every_group_has_acknowledged_it,
             }
         }
     };

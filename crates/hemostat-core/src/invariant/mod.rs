@@ -2,7 +2,8 @@
 //!
 //! A [`Checker`] reads a log once, in the order of its positions, and names every place where a promise is broken.
 //! Tests, the simulation, the fault suite and the offline verifier use the same predicates. Each of them is a small
-//! fold of its own; [`Invariant`] says what they hold. State against log (L-3) is [`Folds`], which needs the role.
+//! fold of its own; [`Invariant`] says what they hold. State against log (L-3) is [`Folds`], which needs the role;
+//! what is gone from the log (L-4) is [`Retention`], which has to be told.
 //!
 //! What is remembered grows with the number of containers, and of events, inputs and plans up to [`Scope::remember`];
 //! samples are only counted. A predicate never calls a correct log broken: where it has forgotten, or was not shown,
@@ -15,6 +16,7 @@ mod incidents;
 mod intents;
 mod outputs;
 mod recent;
+mod retention;
 mod sequence;
 #[cfg(test)]
 mod tests;
@@ -26,6 +28,7 @@ use hemostat_event::cloudevents::Position;
 use hemostat_event::{Event, EventId, Role};
 
 pub use folds::Folds;
+pub use retention::Retention;
 
 /// A promise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +39,9 @@ pub enum Invariant {
     GapFree,
     /// L-3: a role's state at version *n* is the fold of its first *n* events about that container.
     StateIsFold,
+    /// L-4: nothing is trimmed before it is archived, where there is an archive, and acknowledged by every registered
+    /// group; samples excepted.
+    AcknowledgedFirst,
     /// L-5: within any window at most as many actions start on a container as the budget allows; those of dry runs
     /// are counted apart.
     Budget,
@@ -63,6 +69,7 @@ impl Invariant {
             Self::OutputsOnce => "L-1",
             Self::GapFree => "L-2",
             Self::StateIsFold => "L-3",
+            Self::AcknowledgedFirst => "L-4",
             Self::Budget => "L-5",
             Self::OneVerdict => "A-1",
             Self::OneIncident => "D-1",

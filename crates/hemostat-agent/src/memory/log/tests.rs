@@ -72,6 +72,18 @@ mod clock_of_tokio {
     crate::log_contract!(Memory::ticking());
 }
 
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+    #[test]
+    fn whatever_happens_nothing_is_trimmed_before_every_group_has_acknowledged_it(seed: u64) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        runtime.block_on(async {
+            let memory = Memory::manual(1).await;
+            crate::contract::log::forgetting::tell(&memory, seed, 200).await;
+        });
+    }
+}
+
 #[tokio::test]
 async fn keys_and_ids_are_known_for_a_day() {
     let log = MemoryLog::manual(1, start());

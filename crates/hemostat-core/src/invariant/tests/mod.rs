@@ -3,6 +3,7 @@
 //! The correct logs are of two kinds: a short one written out, into which each kind of damage is planted, and long
 //! ones that the real roles write ([`roles`]).
 
+mod retention;
 mod roles;
 mod story;
 

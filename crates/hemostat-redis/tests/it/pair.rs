@@ -1,0 +1,50 @@
+//! A primary with a replica.
+
+use std::net::TcpListener;
+
+use hemostat_redis::testing::TestRedis;
+
+use crate::given::eventually;
+
+/// Two servers, the second of which follows the first.
+pub(crate) struct Pair {
+    pub(crate) primary: TestRedis,
+    pub(crate) replica: TestRedis,
+}
+
+impl Pair {
+    /// Starts both and waits until the replica follows.
+    pub(crate) async fn start() -> Self {
+        let port = free_port().to_string();
+        // A replica finds its primary by an address; both are asked over their sockets.
+        let quick = [("repl-diskless-sync-delay", "0"), ("repl-ping-replica-period", "1")];
+        let primary = [("port", port.as_str()), ("bind", "127.0.0.1"), quick[0], quick[1]];
+        let primary = TestRedis::start_with(&primary).await.expect("a throw-away Redis");
+        let follow = format!("127.0.0.1 {port}");
+        let replica = [("replicaof", follow.as_str()), quick[0], quick[1]];
+        let replica = TestRedis::start_with(&replica).await.expect("a throw-away Redis");
+        let pair = Self { primary, replica };
+        pair.in_step().await;
+        pair
+    }
+
+    /// Waits until the replica has all that the primary has.
+    pub(crate) async fn in_step(&self) {
+        eventually("the replica is in step", || async {
+            let there: i64 = self.primary.command(&["WAIT", "1", "100"]).await.expect("Redis answers");
+            (there == 1).then_some(())
+        })
+        .await;
+    }
+
+    /// Makes the replica a primary of its own.
+    pub(crate) async fn promote(&self) {
+        self.replica.command::<()>(&["REPLICAOF", "NO", "ONE"]).await.expect("Redis answers");
+    }
+}
+
+/// A port that nobody listens on.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("the system has a free port");
+    listener.local_addr().expect("it is bound").port()
+}

@@ -11,7 +11,9 @@ pub mod diagnostician;
 pub mod health;
 #[cfg(test)]
 mod interposed;
+pub mod janitor;
 pub mod log;
+pub mod lookout;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;
 pub mod monitor;

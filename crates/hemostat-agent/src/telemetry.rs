@@ -6,15 +6,18 @@ use std::any::Any;
 use std::fmt;
 use std::time::Duration;
 
-use hemostat_event::{ActionKind, Channel, ContainerId, Data, DeadLetter, Event, Outcome, Role, Subject};
+use hemostat_event::{
+    ActionKind, Channel, ContainerId, Data, DeadLetter, Event, Outcome, Role, Subject, Timestamp,
+};
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 use tracing::{debug, error, info, warn};
 
 use crate::containers::EngineError;
-use crate::log::LogError;
+use crate::log::{Abandoned, GroupStatus, LogError, StreamName, Trimmed};
 
+mod groups;
 pub mod names;
 #[cfg(test)]
 mod tests;
@@ -45,6 +48,9 @@ pub struct Telemetry {
     verified: IntCounterVec,
     notifications: IntCounterVec,
     agent_restarts: IntCounterVec,
+    groups: groups::Groups,
+    trimmed: IntCounterVec,
+    groups_reaped: IntCounter,
 }
 
 /// Buckets for what happens within a process or one round trip: 0.25 ms to 16 s.
@@ -111,6 +117,9 @@ impl Telemetry {
             action_seconds: histograms(r, names::ACTION_SECONDS, "Time an action took.", "action", &SLOW),
             verified: counters(r, names::VERIFIED, "Verdicts of verification.", &["verdict"]),
             notifications: counters(r, names::NOTIFICATIONS, "Notifications.", &["channel", "outcome"]),
+            groups: groups::Groups::register(r),
+            trimmed: counters(r, names::TRIMMED, "Entries trimmed away.", &["stream"]),
+            groups_reaped: counter(r, names::GROUPS_REAPED, "Groups taken away for lack of members."),
             agent_restarts: by_role(names::AGENT_RESTARTS, "Restarts of an agent after a failure."),
             registry,
         }
@@ -303,6 +312,40 @@ impl Telemetry {
     /// A label of a container could not be read.
     pub fn label_problem(&self, subject: &Subject, id: &ContainerId, problem: &str) {
         warn!(container = %subject, id = id.short(), problem, "unreadable label; taken as the safer reading");
+    }
+
+    /// How far the groups have come.
+    pub fn groups(&self, groups: &[GroupStatus], now: Timestamp) {
+        self.groups.set(groups, now);
+    }
+
+    /// The log does not say how far the groups have come.
+    pub fn groups_unknown(&self, error: &LogError) {
+        self.groups.unknown();
+        debug!(error = chain(error), "it is not known how far the groups have come");
+    }
+
+    /// A step of trimming was made.
+    pub fn trimmed(&self, stream: &StreamName, trimmed: &Trimmed) {
+        let kind = stream.event_type();
+        self.trimmed.with_label_values(&[kind.as_str()]).inc_by(trimmed.removed);
+        debug!(%stream, removed = trimmed.removed, up_to = %trimmed.up_to, held_by = ?trimmed.held_by, "trimmed");
+    }
+
+    /// A group had no member for too long and keeps nothing any more.
+    pub fn group_reaped(&self, group: &Abandoned, silent: Duration) {
+        self.groups_reaped.inc();
+        warn!(
+            group = group.group, stream = %group.stream, partition = group.partition.0, last_seen = %group.seen,
+            silent_for_secs = silent.as_secs(),
+            "a group without members was taken away; a member that comes back goes on from its cursor"
+        );
+    }
+
+    /// The janitor could not do its work; it tries again.
+    pub fn janitor_failed(&self, error: &LogError) {
+        self.log_errors.with_label_values(&["janitor"]).inc();
+        debug!(error = chain(error), "the log cannot be cleaned up");
     }
 
     /// An agent failed and is started again.

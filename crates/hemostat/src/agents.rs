@@ -7,7 +7,9 @@ use anyhow::Context as _;
 use hemostat_agent::clock::LogClock;
 use hemostat_agent::containers::Containers;
 use hemostat_agent::health::HealthBoard;
+use hemostat_agent::janitor::Janitor;
 use hemostat_agent::log::{AgentPresence, EventLog, StreamName};
+use hemostat_agent::lookout;
 use hemostat_agent::monitor::{self, Monitor};
 use hemostat_agent::notifier::Notifier;
 use hemostat_agent::perform::{Acting, Consulting, Telling};
@@ -49,6 +51,15 @@ pub(crate) struct Shared {
 /// Starts `roles`, each under supervision; they end when `stop` is cancelled.
 pub(crate) fn start(shared: &Shared, roles: &[Role], stop: &CancellationToken) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
+    // Every process looks at the groups and stands by as the janitor.
+    tasks.spawn(lookout::run(Arc::clone(&shared.log), Arc::clone(&shared.telemetry), stop.clone()));
+    let janitor = Janitor {
+        log: Arc::clone(&shared.log),
+        settings: shared.config.retention.clone(),
+        instance: shared.instance.clone(),
+        telemetry: Arc::clone(&shared.telemetry),
+    };
+    tasks.spawn(janitor.run(stop.clone()));
     for &role in roles {
         let (shared, telemetry, stop) = (shared.clone(), Arc::clone(&shared.telemetry), stop.clone());
         tasks.spawn(announce(shared.clone(), role, stop.clone()));

@@ -46,5 +46,25 @@ pub const ACTION_SECONDS: &str = "hemostat_action_duration_seconds";
 pub const VERIFIED: &str = "hemostat_verifications_total";
 /// Notifications, by channel and outcome.
 pub const NOTIFICATIONS: &str = "hemostat_notifications_total";
+/// Whether the numbers of a group on a stream are exact, by group, stream and partition; so are those that follow.
+pub const GROUP_LAG_KNOWN: &str = "hemostat_group_lag_known";
+/// Entries never delivered to the group; absent where they were not counted to their end.
+pub const GROUP_UNREAD: &str = "hemostat_group_unread_entries";
+/// Entries delivered to the group and not acknowledged; absent while the group is lost.
+pub const GROUP_PENDING: &str = "hemostat_group_pending_entries";
+/// Age of the oldest entry never delivered to the group; 0 where there is none.
+pub const GROUP_UNREAD_AGE: &str = "hemostat_group_oldest_unread_age_seconds";
+/// Age of the oldest pending entry of the group; 0 where there is none.
+pub const GROUP_PENDING_AGE: &str = "hemostat_group_oldest_pending_age_seconds";
+/// Log time between the oldest entry of the stream and the oldest one the group needs; absent where it needs none.
+pub const GROUP_MARGIN: &str = "hemostat_group_retention_margin_seconds";
+/// Entries that vanished before the group had dealt with them.
+pub const GROUP_LOST: &str = "hemostat_group_lost_entries";
+/// Time since the last sign of life of a member of the group.
+pub const GROUP_SILENCE: &str = "hemostat_group_silence_seconds";
+/// Entries trimmed away by this process, by stream (plans of all hosts together).
+pub const TRIMMED: &str = "hemostat_trimmed_entries_total";
+/// Groups taken away by this process because they had no member any more.
+pub const GROUPS_REAPED: &str = "hemostat_groups_reaped_total";
 /// Times the agent was started again after it had failed, by role.
 pub const AGENT_RESTARTS: &str = "hemostat_agent_restarts_total";

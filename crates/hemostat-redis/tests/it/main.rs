@@ -12,3 +12,4 @@ mod managed;
 mod pair;
 mod reading;
 mod scripts;
+mod trim;

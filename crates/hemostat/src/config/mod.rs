@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hemostat_agent::janitor;
 use hemostat_core::{detect, diagnose, labels, notify, remediate};
 use hemostat_event::HostName;
 
@@ -36,6 +37,8 @@ pub(crate) struct Config {
     pub listen: Listen,
     /// The event log.
     pub redis: Redis,
+    /// What the log keeps.
+    pub retention: janitor::Settings,
     /// Where the engine is, where the operator said it.
     pub docker_host: Option<String>,
     /// The monitor.

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use hemostat_agent::janitor;
 use hemostat_core::{detect, diagnose, labels, notify, remediate};
 use hemostat_event::{Channel, HostName, Mode};
 
@@ -35,6 +36,12 @@ pub(super) fn read(values: Values, problems: &mut Vec<String>) -> Config {
             partitions: reader.optional("redis.partitions", |text| {
                 in_range::<u16>(text, 1, 1_024).map_err(|error| error + " (partitions)")
             }),
+        },
+        retention: janitor::Settings {
+            samples: reader.read("retention.samples", |text| at_least(text, Duration::from_secs(60))),
+            events: reader.read("retention.events", |text| at_least(text, Duration::from_secs(60))),
+            // A member gives a sign of life every minute.
+            group_ttl: reader.read("retention.group_ttl", |text| at_least(text, Duration::from_secs(3_600))),
         },
         docker_host: reader.optional("docker.host", |text| Ok(text.to_owned())),
         analyzer: diagnose::Settings {

@@ -71,6 +71,21 @@ pub(crate) const SETTINGS: &[Setting] = &[
     ),
     plain("redis.namespace", "hemostat", "First part of every key."),
     plain("redis.partitions", "", "Partitions of a new log; fixed at its creation (1 when empty)."),
+    plain(
+        "retention.samples",
+        "24h",
+        "Age at which samples are trimmed from the log; a million of them stay at most.",
+    ),
+    plain(
+        "retention.events",
+        "30d",
+        "Age at which other events may be trimmed; they stay until every group has dealt with them.",
+    ),
+    plain(
+        "retention.group_ttl",
+        "7d",
+        "Time without a member after which a group keeps no events any more; at least 1h.",
+    ),
     legacy(
         "docker.host",
         "DOCKER_HOST",

@@ -17,7 +17,7 @@ const GROUPS: [Role; 3] = [Role::Analyzer, Role::Responder, Role::Alert];
 
 /// Case: one story; where it costs no time, tests tell many.
 pub async fn nothing_is_trimmed_before_every_group_has_acknowledged_it(harness: &dyn Harness) {
-    tell(harness, 7, 120).await;
+    tell(harness, 5, 120).await;
 }
 
 /// Tells a story of so many steps, which follow from `seed`.

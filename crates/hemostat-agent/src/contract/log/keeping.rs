@@ -245,3 +245,26 @@ async fn acknowledge(log: &Arc<dyn EventLog>, entry: &crate::log::Entry) {
     }
     panic!("{:?} is pending for nobody", entry.at);
 }
+
+/// The `n`-th input, for tests outside this suite.
+#[must_use]
+pub fn an_input(n: u64) -> hemostat_event::Event {
+    changed("db", n)
+}
+
+/// The `n`-th sample, for tests outside this suite.
+#[must_use]
+pub fn a_sample(n: u64) -> hemostat_event::Event {
+    sample(n)
+}
+
+/// Acknowledges an entry that is pending for the consumer `a` of the analyzer.
+///
+/// # Panics
+/// When it is not.
+pub async fn deal_with(log: &dyn EventLog, entry: &crate::log::Entry) {
+    let mut step = dealt_with(entry, "a", 0);
+    step.state = None;
+    let answers = log.commit(&[step]).await.expect("the log is there");
+    assert!(made(&answers[0]), "{answers:?}");
+}

@@ -31,6 +31,7 @@
 //! - RS-4: a lost connection, group, stream, script or everything is a normal state, from which the same process
 //!   goes on.
 
+pub mod bare;
 mod commit;
 mod connect;
 mod fault;

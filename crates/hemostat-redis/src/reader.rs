@@ -131,7 +131,7 @@ impl GroupReader for Reader {
 }
 
 /// Makes the groups of a role that are missing in a partition; answers with the places of their streams.
-async fn make_groups(
+pub(crate) async fn make_groups(
     shared: &Shared,
     membership: &Membership,
     partition: Partition,

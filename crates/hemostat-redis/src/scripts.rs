@@ -61,6 +61,13 @@ impl Script {
         call
     }
 
+    /// Makes the server know the script.
+    pub(crate) fn load(&self) -> Cmd {
+        let mut load = redis::cmd("SCRIPT");
+        load.arg("LOAD").arg(self.code);
+        load
+    }
+
     /// The same call with the script itself, after which the server knows it.
     pub(crate) fn in_full(&self, call: &Cmd) -> Cmd {
         let mut full = redis::cmd("EVAL");

@@ -1,5 +1,7 @@
 //! One file per command.
 
+pub(crate) mod bench_append;
+pub(crate) mod bench_hop;
 pub(crate) mod bench_reaction;
 pub(crate) mod check_config;
 pub(crate) mod completion;
@@ -11,6 +13,7 @@ pub(crate) mod incident_show;
 pub(crate) mod incidents;
 pub(crate) mod log;
 pub(crate) mod run_agents;
+mod scratch;
 pub(crate) mod status;
 pub(crate) mod up;
 pub(crate) mod workload;

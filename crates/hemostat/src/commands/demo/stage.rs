@@ -1,6 +1,5 @@
 //! All agents in this process on a log of their own, with containers of the demo beside them.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fleet::Fleet;
 use crate::commands::run_agents;
+use crate::commands::scratch::ScratchDir;
 use crate::config::Config;
 use crate::connect;
 use crate::exit::Failure;
@@ -45,7 +45,7 @@ impl Stage {
         stop: &CancellationToken,
     ) -> Result<Self, Failure> {
         let (engine, host) = connect::engine(&config).await?;
-        let scratch = ScratchDir::new()?;
+        let scratch = ScratchDir::new("demo")?;
         config.data_dir = Some(scratch.path().to_owned());
         if config.redis.url.is_none() || config.redis.namespace == "hemostat" {
             // Never mixed with the log of a real installation.
@@ -96,27 +96,4 @@ pub(in crate::commands) fn hurried(mut config: Config, interval: Duration, stabl
     config.alert.terminal = false;
     config.alert.notify.channels.retain(|channel| *channel != hemostat_event::Channel::Terminal);
     config
-}
-
-/// A folder that is gone when the demo ends.
-struct ScratchDir(PathBuf);
-
-impl ScratchDir {
-    fn new() -> Result<Self, Failure> {
-        let path = std::env::temp_dir().join(format!("hemostat-demo-{}", std::process::id()));
-        std::fs::create_dir_all(&path).with_context(|| format!("cannot make `{}`", path.display()))?;
-        Ok(Self(path))
-    }
-
-    fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for ScratchDir {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            tracing::warn!(path = %self.0.display(), %error, "cannot remove the demo's folder");
-        }
-    }
 }

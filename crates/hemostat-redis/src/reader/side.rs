@@ -98,7 +98,6 @@ impl Side {
     }
 
     async fn fetch_within(&mut self, until: Instant) -> Result<Vec<Entry>, LogError> {
-        self.flight.forget_idle(self.membership.claim_after);
         let mut regroups = 0;
         loop {
             let waits = matches!(self.stage, Stage::Live) && Instant::now() < self.claim_at;
@@ -154,6 +153,8 @@ impl Side {
         }
         self.stage = Stage::Unfinished(after);
         self.drop_trimmed(&mut answered).await?;
+        // Looked at only here, so it is put in order only here: it holds what was read since the last renewal.
+        self.flight.forget_idle(self.membership.claim_after);
         for (stream, entries) in answered.iter_mut().enumerate() {
             entries.retain(|(id, _)| !self.flight.contains((stream, *id)));
         }

@@ -1,9 +1,9 @@
 //! The run loop: drives a role's `decide` and `fold` over the log.
 //!
-//! One replica of a role is four tasks. The *reader* takes entries from the group, never more than the replica
+//! One replica of a role is five tasks. The *reader* takes entries from the group, never more than the replica
 //! has room for, and renews those that take long. The *timekeeper* takes due timers. The *lanes* deal with the
-//! inputs: those of one container one after the other, different containers side by side. The *committer* sends
-//! the commits of all lanes together, up to 64 in a call.
+//! inputs: those of one container one after the other, different containers side by side. The *loader* fetches the
+//! states that all lanes need together, and the *committer* sends their commits together, up to 64 in a call.
 //!
 //! Invariants:
 //! - RL-1: an input is acknowledged by the commit of its last decision or by its dead letter, by nothing else.
@@ -17,6 +17,7 @@
 mod committer;
 mod lanes;
 mod letter;
+mod loader;
 mod reader;
 mod record;
 mod room;
@@ -166,6 +167,7 @@ where
         // Commits outlive the stop signal: the drain still needs them.
         let (commits, _committer) =
             committer::spawn(Arc::clone(&self.log), Arc::clone(&self.telemetry), D::ROLE);
+        let (loads, _loader) = loader::spawn(Arc::clone(&self.log), D::ROLE);
         let (work_tx, work_rx) = mpsc::channel(self.settings.in_flight_max + timekeeper::TIMERS_MAX);
 
         let mut parts = JoinSet::new();
@@ -187,6 +189,7 @@ where
             settings: self.settings,
             telemetry: self.telemetry,
             commits,
+            loads,
             stop: stop.clone(),
         });
         let lanes = lanes::run(stepper, work_rx, drain, stop.clone());

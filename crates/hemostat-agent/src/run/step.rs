@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::committer::Commits;
 use super::lanes::Work;
+use super::loader::Loads;
 use super::record::Case;
 use super::states::{Known, States};
 use super::{Perform, Settings, backoff, letter, pause, wait_for_log};
@@ -31,6 +32,7 @@ pub(super) struct Stepper<D: Decide, P> {
     pub(super) settings: Settings,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) commits: Commits,
+    pub(super) loads: Loads,
     pub(super) states: States<D::State>,
     /// One for every input that is dealt with at a time; an input that waits for its next try has none.
     pub(super) turns: Semaphore,
@@ -269,11 +271,16 @@ where
 
     /// The state as the log has it; `None` when the replica stops before the log answers.
     async fn load(&self, subject: &Subject) -> Result<Option<Known<D::State>>, StepError> {
-        let subjects = std::slice::from_ref(subject);
-        let Some(mut states) = self.patiently(|| self.log.load(D::ROLE, subjects)).await? else {
-            return Ok(None);
+        let versioned = match self.loads.load(subject).await {
+            Some(versioned) => versioned,
+            None => {
+                // What failed for many is asked for alone: the failure is this input's own then.
+                let subjects = std::slice::from_ref(subject);
+                let states = self.patiently(|| self.log.load(D::ROLE, subjects)).await?;
+                let Some(mut states) = states else { return Ok(None) };
+                states.pop().unwrap_or_default()
+            }
         };
-        let versioned = states.pop().unwrap_or_default();
         let state = if versioned.bytes.is_empty() {
             D::State::default()
         } else {

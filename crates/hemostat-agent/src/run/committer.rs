@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use hemostat_event::Role;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
@@ -13,6 +15,9 @@ use crate::telemetry::Telemetry;
 
 /// Most commits in one call: beyond 64 nothing is gained (measured, redis-streams.md section 2).
 const BATCH_MAX: usize = 64;
+/// Calls under way at a time: while the log works on one, the next is made. They may be done in any order, because
+/// a lane has one commit at a time and different lanes have nothing to do with each other.
+const CALLS_MAX: usize = 2;
 
 type Answer = Result<CommitAnswer, Arc<LogError>>;
 type Request = (Commit, oneshot::Sender<Answer>);
@@ -42,12 +47,18 @@ pub(super) fn spawn(
     let (requests_tx, mut requests) = mpsc::channel::<Request>(BATCH_MAX);
     let committer = Committer { log, telemetry, role };
     let task = tokio::spawn(async move {
+        let mut calls = FuturesUnordered::new();
         let mut batch = Vec::with_capacity(BATCH_MAX);
-        while requests.recv_many(&mut batch, BATCH_MAX).await != 0 {
-            let (commits, waiting): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
-            for (waiting, answer) in waiting.into_iter().zip(committer.make(&commits).await) {
-                // The lane may have been cut off at the end of a drain.
-                let _cut_off = waiting.send(answer);
+        loop {
+            tokio::select! {
+                biased;
+                Some(()) = calls.next(), if !calls.is_empty() => {}
+                count = requests.recv_many(&mut batch, BATCH_MAX), if calls.len() < CALLS_MAX => {
+                    if count == 0 {
+                        return;
+                    }
+                    calls.push(committer.make_and_answer(std::mem::take(&mut batch)));
+                }
             }
         }
     });
@@ -61,6 +72,14 @@ struct Committer {
 }
 
 impl Committer {
+    async fn make_and_answer(&self, requests: Vec<Request>) {
+        let (commits, waiting): (Vec<_>, Vec<_>) = requests.into_iter().unzip();
+        for (waiting, answer) in waiting.into_iter().zip(self.make(&commits).await) {
+            // The lane may have been cut off at the end of a drain.
+            let _cut_off = waiting.send(answer);
+        }
+    }
+
     /// Makes commits; the answers have their order.
     async fn make(&self, commits: &[Commit]) -> Vec<Answer> {
         match self.send(commits).await {

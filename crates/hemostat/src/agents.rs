@@ -109,7 +109,10 @@ fn analyzer(shared: Shared) -> Agent<Analyzer, Consulting> {
     // Language models come with a later version; the rules decide alone.
     let performer = Consulting { diagnostician: None };
     let streams = vec![StreamName::Type(EventType::HealthAlert)];
-    agent(shared, role, performer, streams, None)
+    let mut analyzer = agent(shared, role, performer, streams, None);
+    // It waits for nothing but the log, and the more wait together, the fewer calls.
+    analyzer.settings.concurrency = analyzer.settings.concurrency.max(analyzer.settings.in_flight_max);
+    analyzer
 }
 
 fn responder(shared: Shared) -> anyhow::Result<Agent<Responder, Acting>> {

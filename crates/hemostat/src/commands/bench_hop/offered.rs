@@ -4,20 +4,23 @@
 //! behind is seen in full, to the moment the answer has come to a client that waits for it.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use hemostat_agent::log::EventLog;
+use hemostat_agent::log::{EventLog, LogError};
 use hemostat_event::{Event, EventId, codec};
 use hemostat_redis::bare::Bare;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::premade;
 use crate::exit::{Failure, OrFailure as _};
 
-/// How often alerts are appended: all that are due by then.
+/// How often alerts are due, and appended in one call.
 const EVERY: Duration = Duration::from_millis(1);
 /// Alerts at the beginning that are not counted: replicas connect and learn their states.
 const WARM_UP: Duration = Duration::from_secs(1);
@@ -52,9 +55,8 @@ pub(super) async fn run(
     let alerts = premade::alerts(count, containers, log.now().await.or_unreachable()?);
     let place: HashMap<EventId, usize> =
         alerts.iter().enumerate().map(|(place, alert)| (alert.envelope.id, place)).collect();
-    let began = Instant::now() + EVERY;
-    let due = |place: usize| began + Duration::from_secs_f64(place as f64 / f64::from(rate));
-    let offering = offer(log.as_ref(), &alerts, due);
+    let pace = Pace::new(rate);
+    let offering = offer(log.as_ref(), &alerts, &pace);
     let watching = async {
         let (mut took, mut after) = (vec![None; count], "0-0".to_owned());
         let mut open = count;
@@ -63,11 +65,11 @@ pub(super) async fn run(
                 let Ok(event) = codec::decode(&event) else { continue };
                 let cause = event.envelope.cause.filter(|_| premade::is_answer(&event.data));
                 let Some(place) = cause.and_then(|cause| place.get(&cause)) else { continue };
-                if took[*place].replace(due(*place).elapsed()).is_none() {
+                if took[*place].replace(pace.due(*place).elapsed()).is_none() {
                     open -= 1;
                 }
             }
-            if due(count) + LIMIT < Instant::now() {
+            if pace.due(count) + LIMIT < Instant::now() {
                 break;
             }
         }
@@ -89,24 +91,59 @@ pub(super) async fn run(
 }
 
 /// Appends what is due, without waiting for the appends before.
-async fn offer(log: &dyn EventLog, alerts: &[Event], due: impl Fn(usize) -> Instant) -> Result<(), Failure> {
-    let mut under_way = FuturesUnordered::new();
-    let mut next = 0;
-    while next < alerts.len() {
-        sleep_until(due(next) + EVERY).await;
-        let mut end = next;
-        while end < alerts.len() && due(end) <= Instant::now() {
-            end += 1;
-        }
-        under_way.push(log.append(&alerts[next..end]));
-        next = end;
-        // Polls what is under way, without waiting for it.
-        while let Ok(Some(appended)) = timeout(Duration::ZERO, under_way.next()).await {
-            appended.or_unreachable()?;
+async fn offer(log: &dyn EventLog, alerts: &[Event], pace: &Pace) -> Result<(), Failure> {
+    let mut ticks = pace.ticks(alerts.len());
+    let mut under_way: FuturesUnordered<BoxFuture<'_, Result<Vec<u64>, LogError>>> = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            biased;
+            Some(appended) = under_way.next(), if !under_way.is_empty() => {
+                appended.or_unreachable()?;
+            }
+            tick = ticks.recv() => match tick {
+                Some(due) => under_way.push(log.append(&alerts[due])),
+                None => break,
+            },
         }
     }
     while let Some(appended) = under_way.next().await {
         appended.or_unreachable()?;
     }
     Ok(())
+}
+
+/// When each alert is due: so many at every tick.
+struct Pace {
+    began: Instant,
+    per_tick: f64,
+}
+
+impl Pace {
+    fn new(rate: u32) -> Self {
+        Self { began: Instant::now() + EVERY, per_tick: f64::from(rate) * EVERY.as_secs_f64() }
+    }
+
+    fn due(&self, place: usize) -> Instant {
+        self.began + EVERY * (place as f64 / self.per_tick) as u32
+    }
+
+    /// The alerts of each tick, as it comes. From a thread of its own: the timers of the runtime are a millisecond
+    /// late.
+    fn ticks(&self, count: usize) -> mpsc::UnboundedReceiver<Range<usize>> {
+        let (ticks_tx, ticks) = mpsc::unbounded_channel();
+        let (began, per_tick) = (self.began, self.per_tick);
+        std::thread::spawn(move || {
+            let (mut next, mut tick) = (0, 0u32);
+            while next < count {
+                std::thread::sleep((began + EVERY * tick).saturating_duration_since(Instant::now()));
+                tick += 1;
+                let end = ((f64::from(tick) * per_tick).ceil() as usize).min(count);
+                if next < end && ticks_tx.send(next..end).is_err() {
+                    return;
+                }
+                next = end;
+            }
+        });
+        ticks
+    }
 }

@@ -21,6 +21,11 @@ use config::Config;
 use config::source::Given;
 use exit::{Failure, OrFailure as _};
 
+/// The binary is linked with musl, whose allocator has one lock for all threads and maps and unmaps memory for every
+/// batch of events.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match start(cli) {

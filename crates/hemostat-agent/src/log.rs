@@ -12,7 +12,11 @@
 //!      as nobody has taken it since.
 //!   2. Its key was not committed within the last 24 h; else [`CommitAnswer::Duplicate`]: nothing is appended, no
 //!      state and no timer is set, only the acknowledgement is repeated.
-//!   3. The state has the expected version; else [`CommitAnswer::Conflict`].
+//!   3. The entry before it about the same container in the same stream ([`Entry::prev`]) is pending for nobody in
+//!      the group; else [`CommitAnswer::Early`]. So events of one container are decided in the order of their stream
+//!      by any number of replicas. A group is given entries in their order, so what is not pending any more was
+//!      acknowledged, buried, or found to be trimmed away.
+//!   4. The state has the expected version; else [`CommitAnswer::Conflict`].
 //!
 //!   So that an acknowledging commit can be repeated after an unknown outcome, it is a duplicate and not fenced
 //!   when its key is known and its entry is pending for nobody (its timer is gone).
@@ -36,7 +40,7 @@ mod lag;
 mod place;
 mod retention;
 
-pub use fields::{FIELD_EVENT, FIELD_SEQ, letter_event};
+pub use fields::{FIELD_EVENT, FIELD_PREV, FIELD_SEQ, letter_event};
 pub use lag::{Counted, GroupStatus};
 pub use place::{EntryId, EntryIdError, EntryRef, Partition, StreamName};
 pub use retention::{Abandoned, HeldBy, Shelter, Trim, Trimmed};
@@ -72,6 +76,9 @@ pub struct Entry {
     pub at: EntryRef,
     /// Its number in the partition's sequence; `None` where the entry has none (it was not written by us).
     pub seq: Option<u64>,
+    /// The entry before it about the same container in the same stream; `None` for the first one, for samples, and
+    /// for what is about no container.
+    pub prev: Option<EntryId>,
     /// The event, or why there is none.
     pub event: Result<Event, EntryError>,
     /// How often it has been delivered to the group, this time included; 0 outside a group. Renewals do not count,
@@ -149,6 +156,8 @@ pub enum CommitInput {
     Entry {
         /// Where it stands.
         at: EntryRef,
+        /// The entry before it about the same container; see [`Entry::prev`].
+        prev: Option<EntryId>,
         /// The consumer for which it must be pending.
         consumer: String,
         /// Whether this is the last commit for it.
@@ -208,6 +217,9 @@ pub enum CommitAnswer {
     Duplicate,
     /// The entry, timer or lease is no longer this consumer's; nothing was written. Leave it alone.
     Fenced,
+    /// An earlier entry about the same container is still pending in the group; nothing was written. Wait and try
+    /// again.
+    Early,
     /// The state has another version; nothing was written. Load it and decide again.
     Conflict,
 }
@@ -280,7 +292,7 @@ pub trait EventLog: Send + Sync {
     ) -> Result<Vec<Timer>, LogError>;
 
     /// Moves an entry of the group `letter.group` to the dead letters: appends the [`letter_event`], in whose
-    /// `original` the entry's fields stand, and acknowledges. Fenced like a commit, and a repetition is a
+    /// `original` the entry's fields stand, and acknowledges. Fenced or early like a commit, and a repetition is a
     /// duplicate. The letter is about `host` and stands in the partition of the entry.
     async fn bury(
         &self,

@@ -34,6 +34,7 @@ pub struct Telemetry {
     dead_letters: IntCounterVec,
     conflicts: IntCounterVec,
     fenced: IntCounterVec,
+    early: IntCounterVec,
     log_errors: IntCounterVec,
     engine_errors: IntCounterVec,
     engine_events_dropped: IntCounter,
@@ -86,6 +87,10 @@ impl Telemetry {
             dead_letters: by_role(names::DEAD_LETTERS, "Inputs that became dead letters."),
             conflicts: by_role(names::CONFLICTS, "Commits that found another version of the state."),
             fenced: by_role(names::FENCED, "Commits refused because the input was somebody else's."),
+            early: by_role(
+                names::EARLY,
+                "Commits that had to wait for an earlier input about the container.",
+            ),
             log_errors: by_role(names::LOG_ERRORS, "Failed requests to the event log."),
             engine_errors: counters(
                 r,
@@ -215,6 +220,12 @@ impl Telemetry {
     pub fn conflict(&self, role: Role, subject: &Subject) {
         self.conflicts.with_label_values(&[role.as_str()]).inc();
         debug!(%role, container = %subject, "state changed meanwhile; deciding anew");
+    }
+
+    /// An input had to wait for an earlier one about the same container.
+    pub fn early(&self, role: Role, subject: &Subject) {
+        self.early.with_label_values(&[role.as_str()]).inc();
+        debug!(%role, container = %subject, "an earlier input about this container is still with another replica");
     }
 
     /// A commit was refused because the input is somebody else's now.

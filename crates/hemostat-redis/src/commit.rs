@@ -2,7 +2,7 @@
 
 use hemostat_agent::log::{Commit, CommitAnswer, CommitInput, LogError, StreamName, Versioned};
 use hemostat_core::role::Timer;
-use hemostat_event::{EventId, Timestamp, codec};
+use hemostat_event::{Event, EventId, EventType, Subject, Timestamp, codec};
 use redis::{Cmd, Value};
 
 use crate::fault::unexpected;
@@ -15,8 +15,9 @@ pub(crate) const BATCH_MAX: usize = 64;
 pub(crate) fn write(call: &mut Cmd, commit: &Commit) {
     call.arg(commit.role.as_str()).arg(commit.key.as_bytes());
     match &commit.input {
-        CommitInput::Entry { at, consumer, acknowledge } => {
-            call.arg("entry").arg(at.stream.to_string()).arg(at.id.to_string()).arg(consumer);
+        CommitInput::Entry { at, prev, consumer, acknowledge } => {
+            call.arg("entry").arg(at.stream.to_string()).arg(at.id.to_string());
+            call.arg(prev.map(|id| id.to_string()).unwrap_or_default()).arg(consumer);
             call.arg(u8::from(*acknowledge));
         }
         CommitInput::Timer { timer, consumer, acknowledge } => {
@@ -39,13 +40,22 @@ pub(crate) fn write(call: &mut Cmd, commit: &Commit) {
     }
     call.arg(commit.emit.len());
     for event in &commit.emit {
-        let stream = StreamName::of(event).to_string();
-        call.arg(stream).arg(event.envelope.id.as_bytes()).arg(codec::encode(event));
+        write_event(call, event);
     }
     call.arg(commit.timers.len());
     for timer in &commit.timers {
         call.arg(timer_member(timer)).arg(timer.due.micros());
     }
+}
+
+/// Writes an event as the scripts read it: its stream, its container or nothing where order is of no interest, its id,
+/// and its stored form.
+pub(crate) fn write_event(call: &mut Cmd, event: &Event) {
+    let measures = event.event_type() == EventType::ContainerSample;
+    let subject = event.envelope.subject.as_ref().filter(|_| !measures);
+    call.arg(StreamName::of(event).to_string()).arg(subject.map_or("", Subject::as_str));
+    // Samples are too many to be remembered.
+    call.arg(if measures { &[][..] } else { event.envelope.id.as_bytes() }).arg(codec::encode(event));
 }
 
 /// What `commit.lua` answers for a commit.
@@ -54,6 +64,7 @@ pub(crate) fn answer(commit: &Commit, answer: &Value) -> Result<CommitAnswer, Lo
         (-1, _) => Ok(CommitAnswer::Fenced),
         (-2, _) => Ok(CommitAnswer::Duplicate),
         (-3, _) => Ok(CommitAnswer::Conflict),
+        (-4, _) => Ok(CommitAnswer::Early),
         (0, 0) => Ok(CommitAnswer::Committed(Vec::new())),
         (first, count) => {
             let first = u64::try_from(first).map_err(|_negative| unexpected("a commit"))?;

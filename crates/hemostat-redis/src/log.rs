@@ -12,7 +12,7 @@ use hemostat_agent::log::{
     letter_event,
 };
 use hemostat_core::role::Timer;
-use hemostat_event::{DeadLetter, Event, EventType, HostName, Role, Source, Subject, Timestamp, codec};
+use hemostat_event::{DeadLetter, Event, EventType, HostName, Role, Source, Subject, Timestamp};
 use redis::{Cmd, Value};
 
 use crate::commit::{self, BATCH_MAX};
@@ -176,13 +176,9 @@ impl EventLog for RedisLog {
         let mut call = self.script_call(&APPEND, partition);
         call.arg(events.len());
         for event in events {
-            call.arg(StreamName::of(event).to_string());
-            if event.event_type() == EventType::ContainerSample {
-                call.arg(SAMPLES_KEPT).arg("");
-            } else {
-                call.arg("").arg(event.envelope.id.as_bytes());
-            }
-            call.arg(codec::encode(event));
+            let samples = event.event_type() == EventType::ContainerSample;
+            call.arg(samples.then(|| SAMPLES_KEPT.to_string()).unwrap_or_default());
+            commit::write_event(&mut call, event);
         }
         let numbers = reply::array(self.shared.link.run_one(&APPEND, call, Effect::Write).await?)?;
         numbers.iter().map(|number| Ok(reply::integer(number)?.unsigned_abs())).collect()
@@ -293,7 +289,9 @@ impl EventLog for RedisLog {
         let role = letter.group;
         let event = letter_event(at, &fields, host, source, letter, self.now().await?);
         let subject = Subject::new(host, "letters").expect("a host and a word make a subject");
-        let input = CommitInput::Entry { at: at.clone(), consumer: consumer.to_owned(), acknowledge: true };
+        let prev = Entry::read(at.clone(), 0, &fields).prev;
+        let input =
+            CommitInput::Entry { at: at.clone(), prev, consumer: consumer.to_owned(), acknowledge: true };
         // Without a state the subject is not looked at; the letter stands beside the entry, wherever its host is.
         let commit = Commit {
             role,

@@ -12,6 +12,7 @@ pub mod keeping;
 pub mod leases;
 pub mod letters;
 pub mod loss;
+pub mod order;
 pub mod status;
 pub mod timers;
 
@@ -136,6 +137,20 @@ macro_rules! log_contract {
                 a_waiting_reader_survives_the_loss_of_its_stream,
                 a_commit_for_an_entry_of_a_lost_stream_is_fenced,
                 a_reader_goes_on_after_everything_is_lost,
+            }
+            order {
+                an_entry_names_the_one_before_it_about_its_container,
+                emitted_events_name_the_ones_before_them,
+                a_later_entry_is_early_until_the_earlier_one_is_acknowledged,
+                a_stuck_entry_holds_up_its_own_container_only,
+                commits_of_one_call_follow_each_other,
+                a_burial_is_in_order_and_lets_the_next_one_through,
+                a_known_key_is_a_duplicate_and_not_early,
+                a_lost_group_repeats_in_order,
+                a_lost_stream_holds_nothing_up,
+                a_trimmed_entry_holds_nothing_up,
+                an_entry_that_was_taken_over_goes_first,
+                a_foreign_predecessor_holds_nothing_up,
             }
             letters {
                 an_entry_that_is_no_event_is_handed_out_with_its_reason,

@@ -10,6 +10,8 @@ use super::{Entry, EntryError, EntryRef};
 pub const FIELD_EVENT: &str = "event";
 /// The field that holds its number in the partition's sequence, in decimal.
 pub const FIELD_SEQ: &str = "seq";
+/// The field that holds the position of the entry before it about the same container in the same stream.
+pub const FIELD_PREV: &str = "prev";
 
 /// Most bytes of an entry's fields as text. An event of the greatest size would not fit into a letter about
 /// itself; the whole of it stays in its stream.
@@ -23,13 +25,16 @@ impl Entry {
             let found = fields.iter().find(|(name, _)| name.as_ref() == wanted.as_bytes());
             found.map(|(_, value)| value.as_ref())
         };
-        let seq = field(FIELD_SEQ).and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
+        let text = |wanted: &str| field(wanted).and_then(|value| std::str::from_utf8(value).ok());
+        let seq = text(FIELD_SEQ).and_then(|number| number.parse().ok());
+        // One that is not before it is of another life of the stream, or not ours.
+        let prev = text(FIELD_PREV).and_then(|id| id.parse().ok()).filter(|prev| *prev < at.id);
         let event = match field(FIELD_EVENT) {
             Some(bytes) => codec::decode(bytes).map_err(EntryError::from),
             None => Err(EntryError::NoEvent),
         };
         let raw = if event.is_ok() { BTreeMap::new() } else { texts(fields) };
-        Self { at, seq, event, attempts, raw }
+        Self { at, seq, prev, event, attempts, raw }
     }
 }
 

@@ -46,7 +46,8 @@ impl Actor {
                     self.term.telemetry.conflict(Role::Monitor, &known.subject);
                     self.reload().await;
                 }
-                CommitAnswer::Fenced => {
+                // Nothing is early under a lease: it answers to no entry.
+                CommitAnswer::Fenced | CommitAnswer::Early => {
                     // The lease ended while the log was away. Unless somebody else has it now, it comes back under a
                     // new epoch.
                     self.term.telemetry.fenced(Role::Monitor, &known.subject);

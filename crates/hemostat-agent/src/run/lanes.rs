@@ -4,6 +4,10 @@
 //! the order in which they came. An input that waits for its next try keeps its lane: a later one must not overtake
 //! it, because it would be decided on a state that lacks the earlier one's outcome. It does not keep its turn
 //! ([`Stepper`]): other containers go on.
+//!
+//! Invariant LN-2: an input that is early goes back into its lane behind those before it in its stream. An earlier
+//! input comes later where it was taken over from a replica that died, and must not wait behind the one that waits
+//! for it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -23,8 +27,29 @@ use crate::log::{Entry, EntryRef};
 
 /// An input with its place among those in flight; the place is given back when the work is dropped.
 pub(super) enum Work {
-    Entry(Box<Entry>, Place<EntryRef>),
+    /// And how often it was early.
+    Entry(Box<Entry>, Place<EntryRef>, u32),
     Timer(Timer, Place<Timer>),
+}
+
+impl Work {
+    fn step_aside(&mut self) {
+        match self {
+            Self::Entry(_, place, _) => place.step_aside(),
+            Self::Timer(_, place) => place.step_aside(),
+        }
+    }
+
+    /// Whether it stands behind `other` in the same stream.
+    fn is_after(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Entry(this, ..), Self::Entry(other, ..)) => {
+                let same = this.at.partition == other.at.partition && this.at.stream == other.at.stream;
+                same && other.at.id < this.at.id
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Deals with the work until `stop`, then lets what runs end within `drain`.
@@ -38,12 +63,15 @@ pub(super) async fn run<D, P>(
     P: Perform<D> + 'static,
 {
     let mut lanes = Lanes::default();
-    let mut running: JoinSet<Subject> = JoinSet::new();
+    let mut running: JoinSet<(Subject, Option<Work>)> = JoinSet::new();
     loop {
         let begun = tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            Some(done) = running.join_next() => lanes.done(finished(done)),
+            Some(done) = running.join_next() => {
+                let (subject, early) = finished(done);
+                lanes.done(subject, early)
+            }
             next = work.recv() => match next {
                 Some(work) => lanes.push(stepper.subject(&work), work),
                 None => break,
@@ -52,8 +80,8 @@ pub(super) async fn run<D, P>(
         if let Some((subject, work)) = begun {
             let stepper = Arc::clone(&stepper);
             running.spawn(async move {
-                stepper.deal_with(&subject, work).await;
-                subject
+                let early = stepper.deal_with(&subject, work).await;
+                (subject, early)
             });
         }
     }
@@ -64,7 +92,7 @@ pub(super) async fn run<D, P>(
     }
 }
 
-fn finished(done: Result<Subject, JoinError>) -> Subject {
+fn finished<T>(done: Result<T, JoinError>) -> T {
     done.unwrap_or_else(|error| super::resume(error))
 }
 
@@ -74,8 +102,9 @@ struct Lanes(BTreeMap<Subject, VecDeque<Work>>);
 
 impl Lanes {
     /// Puts an input into its lane; hands it back when it can be begun at once.
-    fn push(&mut self, subject: Subject, work: Work) -> Option<(Subject, Work)> {
+    fn push(&mut self, subject: Subject, mut work: Work) -> Option<(Subject, Work)> {
         if let Some(waiting) = self.0.get_mut(&subject) {
+            work.step_aside();
             waiting.push_back(work);
             return None;
         }
@@ -83,8 +112,13 @@ impl Lanes {
         Some((subject, work))
     }
 
-    /// Notes that an input of `subject` was dealt with; the next one, which is begun now.
-    fn done(&mut self, subject: Subject) -> Option<(Subject, Work)> {
+    /// Notes that an input of `subject` was dealt with, or was early; the next one, which is begun now.
+    fn done(&mut self, subject: Subject, early: Option<Work>) -> Option<(Subject, Work)> {
+        if let (Some(mut early), Some(waiting)) = (early, self.0.get_mut(&subject)) {
+            early.step_aside();
+            let behind = waiting.iter().rposition(|other| early.is_after(other));
+            waiting.insert(behind.map_or(0, |place| place + 1), early);
+        }
         let next = self.0.get_mut(&subject).and_then(VecDeque::pop_front);
         if next.is_none() {
             self.0.remove(&subject);

@@ -7,7 +7,7 @@ use hemostat_core::role::{Decide, First};
 use hemostat_event::{DeadLetter, EventType, codec};
 
 use super::record::Case;
-use super::step::{InVain, Stepper};
+use super::step::{Dealt, InVain, Stepper};
 use super::{Perform, pause, wait_for_log};
 use crate::log::{Commit, CommitAnswer, Entry, FIELD_EVENT, LogError};
 
@@ -17,7 +17,7 @@ where
     P: Perform<D> + 'static,
 {
     /// Moves an entry to the dead letters, waiting as long as the log is away.
-    pub(super) async fn bury(&self, entry: &Entry, in_vain: InVain) {
+    pub(super) async fn bury(&self, entry: &Entry, in_vain: InVain) -> Dealt {
         let event = entry.event.as_ref().ok();
         let letter = DeadLetter {
             stream: entry.at.stream.to_string(),
@@ -35,31 +35,35 @@ where
         while !self.stop.is_cancelled() {
             let consumer = &self.source.instance;
             match self.log.bury(&entry.at, consumer, host, &self.source, letter.clone()).await {
+                Ok(CommitAnswer::Early) => return Dealt::Early,
                 Ok(CommitAnswer::Fenced) => {
-                    return self
-                        .telemetry
-                        .fenced(D::ROLE, format_args!("{}/{}", entry.at.stream, entry.at.id));
+                    self.telemetry.fenced(D::ROLE, format_args!("{}/{}", entry.at.stream, entry.at.id));
+                    break;
                 }
-                Ok(_) => return self.telemetry.buried(&letter),
+                Ok(_) => {
+                    self.telemetry.buried(&letter);
+                    break;
+                }
                 Err(error) => {
                     failures += 1;
                     self.telemetry.log_failed(D::ROLE, &error, failures + 1);
                     if matches!(error, LogError::Refused { .. }) {
                         // The entry stays pending; when it is taken over, it is buried at once.
-                        return;
+                        break;
                     }
                     pause(wait_for_log(failures), &self.stop).await;
                 }
             }
         }
+        Dealt::Ended
     }
 
     /// Files a letter about an input with the last commit for it. The state stays as it is: it may be what cannot be
     /// read. So a timer is parked, which has no entry, and an input that may have been dealt with before: if it was,
     /// the commit is a duplicate, which writes no letter.
-    pub(super) async fn park(&self, case: &Case<'_>, in_vain: InVain) {
+    pub(super) async fn park(&self, case: &Case<'_>, in_vain: InVain) -> Dealt {
         let letter = letter::<D>(case, in_vain).cut();
-        let Ok(now) = self.clock.now().await else { return };
+        let Ok(now) = self.clock.now().await else { return Dealt::Ended };
         let id = case.id(D::ROLE, EventType::DeadLetter.as_str(), 0);
         // Like every letter about the host, so that it is no part of the container's history.
         let about = (case.subject.host(), None);
@@ -74,12 +78,14 @@ where
             timers: Vec::new(),
         };
         match self.commits.commit(commit).await {
+            Ok(CommitAnswer::Early) => return Dealt::Early,
             Ok(CommitAnswer::Fenced) => self.telemetry.fenced(D::ROLE, case.subject),
             Ok(CommitAnswer::Duplicate) => self.telemetry.repeated(D::ROLE, case.subject),
             Ok(_) => self.telemetry.buried(&letter),
             // A timer comes back when its lease ends, an entry when it has been idle.
             Err(error) => self.telemetry.log_failed(D::ROLE, &error, 1),
         }
+        Dealt::Ended
     }
 }
 

@@ -64,6 +64,8 @@ pub struct Settings {
     pub concurrency: usize,
     /// Entries taken from the log and not finished.
     pub in_flight_max: usize,
+    /// Entries that wait for an earlier one about their container, besides those.
+    pub waiting_max: usize,
     /// Tries before an input becomes a dead letter.
     pub attempts_max: u32,
     /// Inputs of a replica that has not said anything for this long are taken over by others.
@@ -85,6 +87,8 @@ impl Settings {
             // A restart waits for the engine most of its time, so this is not bound to the processors.
             concurrency: 16,
             in_flight_max: 256,
+            // Some megabytes: minutes of events of a container that is stuck.
+            waiting_max: 4_096,
             // With the back-off below, ten tries span about four minutes.
             attempts_max: 10,
             claim_after: Duration::from_secs(30),
@@ -107,6 +111,11 @@ const BACKOFF_MAX: Duration = Duration::from_secs(300);
 const RECONNECT_FIRST: Duration = Duration::from_millis(50);
 /// Longest wait before the log is tried again: a restarted server is found within this time.
 const RECONNECT_MAX: Duration = Duration::from_secs(2);
+/// First wait of an input whose predecessor is with another replica, which mostly has a commit under way; doubled each
+/// time.
+const TURN_FIRST: Duration = Duration::from_millis(2);
+/// Longest wait of such an input: what a container loses when its predecessor was stuck.
+const TURN_MAX: Duration = Duration::from_millis(500);
 /// Most states remembered by one replica: those of a large host's containers, some kilobytes each.
 const STATES_MAX: usize = 2_048;
 /// Time for the lanes to tell what they cut off, after the drain.
@@ -120,6 +129,11 @@ fn backoff(attempt: u32) -> Duration {
 /// Wait before the log is tried again after so many failures.
 fn wait_for_log(failures: u32) -> Duration {
     doubled(RECONNECT_FIRST, failures).min(RECONNECT_MAX)
+}
+
+/// Wait before an input that was early so many times is tried again.
+fn wait_for_turn(times: u32) -> Duration {
+    doubled(TURN_FIRST, times).min(TURN_MAX)
 }
 
 /// `first`, doubled for every time after the first.
@@ -213,7 +227,7 @@ where
                 block: BLOCK,
                 claim_after: settings.claim_after,
             },
-            room: room::Room::new(places),
+            room: room::Room::new(places, settings.waiting_max),
             work,
             telemetry: Arc::clone(&self.telemetry),
             tick: self.tick.clone(),
@@ -227,7 +241,7 @@ where
             consumer: self.settings.instance.clone(),
             interval: self.settings.timer_interval,
             lease: self.settings.claim_after,
-            room: room::Room::new(timekeeper::TIMERS_MAX),
+            room: room::Room::new(timekeeper::TIMERS_MAX, 0),
             work,
             telemetry: Arc::clone(&self.telemetry),
         }

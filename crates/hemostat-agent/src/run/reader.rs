@@ -76,7 +76,7 @@ impl Reader {
             for entry in entries {
                 // After a broken connection the group hands out again what is still being dealt with here.
                 let Some(place) = self.room.take(&entry.at).await else { continue };
-                if self.work.send(Work::Entry(Box::new(entry), place)).await.is_err() {
+                if self.work.send(Work::Entry(Box::new(entry), place, 0)).await.is_err() {
                     return Ok(());
                 }
             }

@@ -49,7 +49,9 @@ impl Case<'_> {
     pub(super) fn input(&self, consumer: &str, acknowledge: bool) -> CommitInput {
         let consumer = consumer.to_owned();
         match (self.entry, self.first) {
-            (Some(entry), _) => CommitInput::Entry { at: entry.at.clone(), consumer, acknowledge },
+            (Some(entry), _) => {
+                CommitInput::Entry { at: entry.at.clone(), prev: entry.prev, consumer, acknowledge }
+            }
             (None, First::Timer(timer)) => CommitInput::Timer { timer: timer.clone(), consumer, acknowledge },
             (None, First::Event(_)) => unreachable!("an event comes with its entry"),
         }

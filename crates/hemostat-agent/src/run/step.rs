@@ -17,7 +17,7 @@ use super::lanes::Work;
 use super::loader::Loads;
 use super::record::Case;
 use super::states::{Known, States};
-use super::{Perform, Settings, backoff, letter, pause, wait_for_log};
+use super::{Perform, Settings, backoff, letter, pause, wait_for_log, wait_for_turn};
 use crate::clock::LogClock;
 use crate::log::{CommitAnswer, Entry, EventLog, LogError};
 use crate::telemetry::{Telemetry, panic_text};
@@ -71,10 +71,21 @@ enum End {
     Done,
     /// It is somebody else's now.
     Fenced,
+    /// An earlier input about the container is not dealt with yet, by another replica.
+    Early,
     /// The role wants another try.
     Retry(Option<Duration>),
     /// The replica stops; the input stays pending.
     Stopped,
+}
+
+/// What became of an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dealt {
+    /// This replica has nothing more to do with it.
+    Ended,
+    /// It is not its turn; this was no try.
+    Early,
 }
 
 /// An input that was tried as often as it may be.
@@ -101,7 +112,7 @@ where
     pub(super) fn subject(&self, work: &Work) -> Subject {
         match work {
             Work::Timer(timer, _) => timer.subject.clone(),
-            Work::Entry(entry, _) => match &entry.event {
+            Work::Entry(entry, ..) => match &entry.event {
                 Ok(event) => {
                     let envelope = &event.envelope;
                     envelope.subject.clone().unwrap_or_else(|| host_subject(&envelope.host))
@@ -111,15 +122,24 @@ where
         }
     }
 
-    /// Deals with an input until it is acknowledged, buried, somebody else's, or the replica stops.
-    pub(super) async fn deal_with(&self, subject: &Subject, work: Work) {
-        match &work {
-            Work::Entry(entry, _place) => self.entry(subject, entry).await,
+    /// Deals with an input until it is acknowledged, buried, somebody else's, or the replica stops. Hands it back when
+    /// an earlier one about the container is not dealt with yet, after a wait that grows with every time.
+    pub(super) async fn deal_with(&self, subject: &Subject, mut work: Work) -> Option<Work> {
+        let dealt = match &work {
+            Work::Entry(entry, _place, _early) => self.entry(subject, entry).await,
             Work::Timer(timer, _place) => self.timer(timer).await,
+        };
+        if let (Dealt::Early, Work::Entry(_, _, early)) = (dealt, &mut work)
+            && !self.stop.is_cancelled()
+        {
+            *early += 1;
+            pause(wait_for_turn(*early), &self.stop).await;
+            return Some(work);
         }
+        None
     }
 
-    async fn entry(&self, subject: &Subject, entry: &Entry) {
+    async fn entry(&self, subject: &Subject, entry: &Entry) -> Dealt {
         let event = match &entry.event {
             Ok(event) => event,
             Err(error) => {
@@ -129,36 +149,38 @@ where
         };
         let case = Case { subject, first: First::Event(event), entry: Some(entry), attempt: entry.attempts };
         match self.tries(&case).await {
-            Some(in_vain) if in_vain.maybe_done => self.park(&case, in_vain).await,
-            Some(in_vain) => self.bury(entry, in_vain).await,
-            None => {}
+            Ok(dealt) => dealt,
+            Err(in_vain) if in_vain.maybe_done => self.park(&case, in_vain).await,
+            Err(in_vain) => self.bury(entry, in_vain).await,
         }
     }
 
-    async fn timer(&self, timer: &Timer) {
+    async fn timer(&self, timer: &Timer) -> Dealt {
         let case = Case { subject: &timer.subject, first: First::Timer(timer), entry: None, attempt: 1 };
-        if let Some(in_vain) = self.tries(&case).await {
-            self.park(&case, in_vain).await;
+        match self.tries(&case).await {
+            Ok(dealt) => dealt,
+            Err(in_vain) => self.park(&case, in_vain).await,
         }
     }
 
     /// Tries until the input is dealt with, as often as it may be. The case says how often it was delivered.
-    async fn tries(&self, case: &Case<'_>) -> Option<InVain> {
+    async fn tries(&self, case: &Case<'_>) -> Result<Dealt, InVain> {
         let mut attempt = case.attempt.max(1);
         if self.settings.attempts_max < attempt {
             let errors = vec!["the replicas that tried before did not come back".to_owned()];
-            return Some(InVain { attempts: attempt - 1, errors, maybe_done: false });
+            return Err(InVain { attempts: attempt - 1, errors, maybe_done: false });
         }
         loop {
             let (wait, errors) = match self.one_try(&Case { attempt, ..*case }).await {
-                Ok(End::Done | End::Fenced | End::Stopped) => return None,
+                Ok(End::Done | End::Fenced | End::Stopped) => return Ok(Dealt::Ended),
+                Ok(End::Early) => return Ok(Dealt::Early),
                 Ok(End::Retry(after)) => {
                     let errors = vec![format!("{} asked for another try each time", D::ROLE)];
                     (after.unwrap_or_default().max(backoff(attempt)), errors)
                 }
                 Err(error @ StepError::Repeated(_)) => {
                     let errors = letter::texts(&error);
-                    return Some(InVain { attempts: attempt, errors, maybe_done: true });
+                    return Err(InVain { attempts: attempt, errors, maybe_done: true });
                 }
                 Err(error) => {
                     self.telemetry.input_failed(D::ROLE, case.subject, &error, attempt);
@@ -166,7 +188,7 @@ where
                 }
             };
             if self.settings.attempts_max <= attempt {
-                return Some(InVain { attempts: attempt, errors, maybe_done: false });
+                return Err(InVain { attempts: attempt, errors, maybe_done: false });
             }
             pause(wait, &self.stop).await;
             attempt += 1;
@@ -244,6 +266,10 @@ where
                     CommitAnswer::Fenced => {
                         self.telemetry.fenced(D::ROLE, subject);
                         return Ok(End::Fenced);
+                    }
+                    CommitAnswer::Early => {
+                        self.telemetry.early(D::ROLE, subject);
+                        return Ok(End::Early);
                     }
                 }
                 next

@@ -20,6 +20,8 @@ pub const DEAD_LETTERS: &str = "hemostat_dead_letters_total";
 pub const CONFLICTS: &str = "hemostat_commit_conflicts_total";
 /// Commits refused because the input was somebody else's, by role.
 pub const FENCED: &str = "hemostat_commits_fenced_total";
+/// Commits that had to wait for an earlier input about the container; by role.
+pub const EARLY: &str = "hemostat_commits_early_total";
 /// Failed requests to the log, by role.
 pub const LOG_ERRORS: &str = "hemostat_log_errors_total";
 /// Failed requests to the container engine, by operation.

@@ -14,6 +14,7 @@ mod causes;
 mod folds;
 mod incidents;
 mod intents;
+mod order;
 mod outputs;
 mod recent;
 mod retention;
@@ -49,6 +50,8 @@ pub enum Invariant {
     OneVerdict,
     /// D-1: a container has at most one open incident; it opens with an alert and ends with a recovery.
     OneIncident,
+    /// O-1: a role answers the events of a container in the order of their stream.
+    InOrder,
     /// E-1: the id of a derived event is a function of its cause. What a timer causes is left out: its deadline, which
     /// goes into the id, is not in the log.
     DerivedId,
@@ -73,6 +76,7 @@ impl Invariant {
             Self::Budget => "L-5",
             Self::OneVerdict => "A-1",
             Self::OneIncident => "D-1",
+            Self::InOrder => "O-1",
             Self::DerivedId => "E-1",
             Self::UniqueId => "unique-id",
             Self::CauseFirst => "cause-first",
@@ -148,6 +152,7 @@ pub struct Checker {
     sequence: sequence::Sequence,
     causes: causes::Causes,
     outputs: outputs::Outputs,
+    order: order::Order,
     intents: intents::Intents,
     budget: budget::Budget,
     incidents: incidents::Incidents,
@@ -162,6 +167,7 @@ impl Checker {
             sequence: sequence::Sequence::new(scope),
             causes: causes::Causes::new(scope),
             outputs: outputs::Outputs::new(scope),
+            order: order::Order::new(scope),
             intents: intents::Intents::new(scope),
             budget: budget::Budget::new(scope),
             incidents: incidents::Incidents::new(scope),
@@ -175,6 +181,7 @@ impl Checker {
         self.sequence.take_in(position, found);
         self.causes.take_in(position, event, found);
         self.outputs.take_in(position, event, found);
+        self.order.take_in(position, event, found);
         self.intents.take_in(position, event, found);
         self.budget.take_in(position, event, found);
         self.incidents.take_in(position, event, found);

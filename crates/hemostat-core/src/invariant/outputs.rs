@@ -12,6 +12,13 @@ use crate::role::Emit;
 /// Outputs of one role for one input: a handful; an index beyond this was never derived.
 const INDEX_MAX: usize = 32;
 
+/// Whether the id of an output follows from its input and its step alone, as it does where no deadline is between.
+pub(super) fn is_plainly_derived(event: &Event, input: EventId) -> bool {
+    let step = Emit { data: event.data.clone(), incident: None }.step();
+    let role = event.envelope.source.role;
+    (0..INDEX_MAX).any(|index| EventId::derive(input, role, &step, index) == event.envelope.id)
+}
+
 #[derive(Debug)]
 pub(super) struct Outputs {
     /// The inputs that demand an answer, and of whom.
@@ -68,10 +75,8 @@ impl Outputs {
         };
         let step = Emit { data: event.data.clone(), incident: None }.step();
         let by_timer = event.event_type() == EventType::RemediationVerified;
-        let follows =
-            || (0..INDEX_MAX).any(|index| EventId::derive(input, role, &step, index) == envelope.id);
         // The id of what a timer causes holds its deadline too, and that is not in the log.
-        if !by_timer && !follows() {
+        if !by_timer && !is_plainly_derived(event, input) {
             let detail = format!("the id {} does not follow from its cause {input}", envelope.id);
             found.push(Violation::new(Invariant::DerivedId, [position], detail));
         }

@@ -80,9 +80,14 @@ fn answers_number_the_events_of_a_commit() {
     };
     commit.emit = vec![event.clone(), event];
     assert_eq!(read(&commit, 41), CommitAnswer::Committed(vec![41, 42]));
-    let refusals = [(-1, CommitAnswer::Fenced), (-2, CommitAnswer::Duplicate), (-3, CommitAnswer::Conflict)];
+    let refusals = [
+        (-1, CommitAnswer::Fenced),
+        (-2, CommitAnswer::Duplicate),
+        (-3, CommitAnswer::Conflict),
+        (-4, CommitAnswer::Early),
+    ];
     for (number, answer) in refusals {
         assert_eq!(read(&commit, number), answer);
     }
-    assert!(super::answer(&commit, &Value::Int(-4)).is_err());
+    assert!(super::answer(&commit, &Value::Int(-5)).is_err());
 }

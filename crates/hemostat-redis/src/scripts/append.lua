@@ -1,12 +1,12 @@
 -- Appends events that answer to nothing in the log, all of them or none.
 --
--- ARGV: the number of events, then of each: stream, most entries of the stream or '', id or '' where it is not
--- looked for among the last 24 hours, and the event. Answers with the numbers of those that were appended.
+-- ARGV: the number of events, then of each: most entries of the stream or '', stream, container or '' where order is of
+-- no interest, id or '' where it is not looked for among the last 24 hours, and the event. Answers with the numbers of those that were appended.
 
 local all, ids = {}, {}
 for i = 1, tonumber(take(1)) do
-    local stream, maxlen, id, bytes = take(4)
-    local event = { stream = stream, maxlen = maxlen, id = id, bytes = bytes }
+    local maxlen, stream, subject, id, bytes = take(5)
+    local event = { stream = stream, maxlen = maxlen, subject = subject, id = id, bytes = bytes }
     all[i] = event
     know_stream(event.stream)
     if event.id ~= '' then
@@ -14,6 +14,7 @@ for i = 1, tonumber(take(1)) do
     end
 end
 redis.call('SCARD', prefix .. 'streams')
+know_latest(all)
 
 local done = seen(ids)
 local events, fresh, numbers = {}, {}, {}
@@ -34,5 +35,6 @@ if refused then
     return refused
 end
 number_events()
+write_latest()
 remember(fresh)
 return numbers

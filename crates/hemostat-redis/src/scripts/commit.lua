@@ -1,22 +1,22 @@
 -- Makes up to 64 commits, each of them atomic.
 --
 -- ARGV: the number of commits, then each commit as `commit.rs` writes it.
--- Answers with an integer for each: -1 fenced, -2 duplicate, -3 conflict; otherwise the number of its first
+-- Answers with an integer for each: -1 fenced, -2 duplicate, -3 conflict, -4 early; otherwise the number of its first
 -- event, 0 where it has none.
 --
 -- The script has no `allow-oom`: at `maxmemory`, on a replica, and where Redis cannot persist, it is refused
 -- before its first line. What one commit writes begins with its events, and `add` writes all of them or none.
 -- What can be written for all commits together is gathered and written at the end, which always comes.
 
-local FENCED, DUPLICATE, CONFLICT = -1, -2, -3
+local FENCED, DUPLICATE, CONFLICT, EARLY = -1, -2, -3, -4
 
 local function read_commit()
     local commit
     local role, key, input = take(3)
     if input == 'entry' then
-        local stream, id, consumer, acknowledge = take(4)
+        local stream, id, prev, consumer, acknowledge = take(5)
         commit = {
-            role = role, key = key, input = input, stream = stream, id = id, consumer = consumer,
+            role = role, key = key, input = input, stream = stream, id = id, prev = prev, consumer = consumer,
             acknowledge = acknowledge == '1', subject = false, expected = false, next = false, events = false,
         }
     elseif input == 'timer' then
@@ -31,8 +31,8 @@ local function read_commit()
     end
     local events, timers = {}, {}
     for i = 1, tonumber(take(1)) do
-        local stream, id, bytes = take(3)
-        events[i] = { stream = stream, id = id, bytes = bytes }
+        local stream, subject, id, bytes = take(4)
+        events[i] = { stream = stream, subject = subject, id = id, bytes = bytes }
     end
     for i = 1, tonumber(take(1)) do
         local member, due = take(2)
@@ -49,6 +49,7 @@ for i = 1, tonumber(take(1)) do
     for _, event in ipairs(commit.events) do
         know_stream(event.stream)
     end
+    know_latest(commit.events)
     if commit.subject then
         local of_role = subjects[commit.role] or {}
         of_role[#of_role + 1] = commit.subject
@@ -91,9 +92,8 @@ local function acks(commit)
     return list
 end
 
--- Whether an entry is pending, for the consumer where one is given, for anybody otherwise.
-local function is_pending(commit, list, ...)
-    local id = commit.id
+-- Whether an entry of the commit's stream is pending, for the consumer where one is given, for anybody otherwise.
+local function is_pending(commit, list, id, ...)
     if list.is[id] then
         return false
     end
@@ -111,10 +111,10 @@ end
 local function holds(commit)
     if commit.input == 'entry' then
         local list = acks(commit)
-        if is_pending(commit, list, commit.consumer) then
+        if is_pending(commit, list, commit.id, commit.consumer) then
             return true
         end
-        return false, commit.acknowledge and done[commit.key] and not is_pending(commit, list)
+        return false, commit.acknowledge and done[commit.key] and not is_pending(commit, list, commit.id)
     elseif commit.input == 'timer' then
         local timer = redis.call('HGET', prefix .. 'timer:' .. commit.role, commit.timer)
         return timer == commit.held, commit.acknowledge and not timer
@@ -147,6 +147,9 @@ local function make(commit)
         acknowledge(commit)
         return DUPLICATE
     end
+    if commit.prev and commit.prev ~= '' and is_pending(commit, acks(commit), commit.prev) then
+        return EARLY
+    end
     local expected = commit.expected
     if expected and string.find(states[commit.role][commit.subject], expected, 1, true) ~= 1 then
         return CONFLICT
@@ -160,7 +163,7 @@ local function make(commit)
     done[commit.key] = true
     fresh[#fresh + 1] = commit.key
     for i = 1, #events do
-        if events[i].id ~= commit.key then
+        if events[i].id ~= commit.key and events[i].id ~= '' then
             fresh[#fresh + 1] = events[i].id
         end
     end
@@ -212,6 +215,7 @@ local complete, failure = pcall(function()
 end)
 
 number_events()
+write_latest()
 remember(fresh)
 for role, values in pairs(changed) do
     write_states(role, values)

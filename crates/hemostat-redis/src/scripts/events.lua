@@ -57,31 +57,106 @@ local function know_stream(stream)
     end
 end
 
+-- stream -> container -> its last entry there; what was changed has to be written. An entry carries the position of
+-- the one before it about its container, so that a group can tell whether that one is still pending.
+local latest, moved = {}, {}
+
+-- Looks the last entries of the containers of `events` up. Fails where the key is something else, before anything is
+-- written.
+local function know_latest(events)
+    local wanted = {}
+    for _, event in ipairs(events) do
+        if event.subject ~= '' then
+            local of_stream = latest[event.stream]
+            if not of_stream then
+                of_stream = {}
+                latest[event.stream] = of_stream
+            end
+            if of_stream[event.subject] == nil then
+                of_stream[event.subject] = false
+                local subjects = wanted[event.stream] or {}
+                subjects[#subjects + 1] = event.subject
+                wanted[event.stream] = subjects
+            end
+        end
+    end
+    for stream, subjects in pairs(wanted) do
+        for first = 1, #subjects, CHUNK do
+            local last = math.min(first + CHUNK - 1, #subjects)
+            local ids = redis.call('HMGET', prefix .. 'last:' .. stream, unpack(subjects, first, last))
+            for i = 1, #ids do
+                latest[stream][subjects[first + i - 1]] = ids[i]
+            end
+        end
+    end
+end
+
+local function write_latest()
+    for stream, subjects in pairs(moved) do
+        local flat = {}
+        for subject in pairs(subjects) do
+            flat[#flat + 1] = subject
+            flat[#flat + 1] = latest[stream][subject]
+            if #flat == CHUNK then
+                redis.call('HSET', prefix .. 'last:' .. stream, unpack(flat))
+                flat = {}
+            end
+        end
+        if #flat > 0 then
+            redis.call('HSET', prefix .. 'last:' .. stream, unpack(flat))
+        end
+    end
+end
+
+-- The arguments of XADD for an event whose number is `seq`; numbers below 2^53 are passed on exactly.
+local function entry(event, seq, prev)
+    local arguments = { prefix .. event.stream }
+    if event.maxlen and event.maxlen ~= '' then
+        arguments = { prefix .. event.stream, 'MAXLEN', '~', event.maxlen }
+    end
+    for _, argument in ipairs({ '*', 'seq', seq, 'event', event.bytes }) do
+        arguments[#arguments + 1] = argument
+    end
+    if prev then
+        arguments[#arguments + 1] = 'prev'
+        arguments[#arguments + 1] = prev
+    end
+    return unpack(arguments)
+end
+
 -- Appends `events` or none of them: one that is refused takes back those before it. Answers with the error.
 local function add(events)
-    local ids = {}
+    local ids, prevs = {}, {}
     for i = 1, #events do
-        local event, id = events[i], nil
-        -- Numbers below 2^53 are passed on exactly.
-        if event.maxlen and event.maxlen ~= '' then
-            id = redis.pcall('XADD', prefix .. event.stream, 'MAXLEN', '~', event.maxlen, '*',
-                'seq', last_seq + i, 'event', event.bytes)
-        else
-            id = redis.pcall('XADD', prefix .. event.stream, '*', 'seq', last_seq + i, 'event', event.bytes)
-        end
+        local event = events[i]
+        local of_stream = event.subject ~= '' and latest[event.stream]
+        prevs[i] = of_stream and of_stream[event.subject]
+        local id = redis.pcall('XADD', entry(event, last_seq + i, prevs[i]))
         if type(id) == 'table' then
+            for j = i - 1, 1, -1 do
+                if events[j].subject ~= '' then
+                    latest[events[j].stream][events[j].subject] = prevs[j]
+                end
+            end
             for j = 1, i - 1 do
                 redis.call('XDEL', prefix .. events[j].stream, ids[j])
             end
             return id
         end
         ids[i] = id
+        if of_stream then
+            of_stream[event.subject] = id
+        end
     end
     for i = 1, #events do
         local stream = events[i].stream
         if not known_streams[stream] then
             redis.call('SADD', prefix .. 'streams', stream)
             known_streams[stream] = true
+        end
+        if events[i].subject ~= '' then
+            moved[stream] = moved[stream] or {}
+            moved[stream][events[i].subject] = true
         end
     end
     last_seq = last_seq + #events

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hemostat_agent::log::{CommitAnswer, EventLog as _, LogError};
+use hemostat_agent::log::{Commit, CommitAnswer, EventLog as _, LogError};
 use hemostat_redis::testing::TestRedis;
 use tokio::task::JoinSet;
 
 use crate::given::{
-    INPUT, OUTPUT, PARTITION, ROLE, all, changed, changes, commit, commit_one, dealt_with, eventually, join,
-    numbers, pending, redis_and_log, stateless, subject, take,
+    INPUT, OUTPUT, PARTITION, ROLE, all, changed, changes, changes_apart, commit, commit_one, dealt_with,
+    eventually, join, numbers, pending, redis_and_log, stateless, subject, take,
 };
 
 #[tokio::test]
@@ -154,10 +154,11 @@ async fn of_two_clients_that_decide_on_the_same_state_one_commits() {
     let (redis, log) = redis_and_log().await;
     let logs = [Arc::new(log), Arc::new(redis.log().await.expect("the log can be opened"))];
     let mut reader = join(&logs[0], "a").await;
-    logs[0].append(&changes(0, 2 * ROUNDS)).await.expect("the log is there");
+    logs[0].append(&changes_apart(0, 2 * ROUNDS)).await.expect("the log is there");
     let entries = take(reader.as_mut(), 2 * ROUNDS as usize).await;
     for (version, pair) in (0..).zip(entries.chunks(2)) {
-        let steps = [dealt_with(&pair[0], "a", version), dealt_with(&pair[1], "a", version)];
+        let on_one_state = |entry| Commit { subject: subject("db"), ..dealt_with(entry, "a", version) };
+        let steps = [on_one_state(&pair[0]), on_one_state(&pair[1])];
         let (one, other) = tokio::join!(commit(&logs[0], &steps[..1]), commit(&logs[1], &steps[1..]));
         let mut answers = [one, other].concat();
         answers.sort_by_key(|answer| matches!(answer, CommitAnswer::Conflict));

@@ -63,6 +63,11 @@ pub(crate) fn changes(first: u64, end: u64) -> Vec<Event> {
     (first..end).map(|n| changed("db", n)).collect()
 }
 
+/// The same, each about a container of its own: these may be dealt with in any order.
+pub(crate) fn changes_apart(first: u64, end: u64) -> Vec<Event> {
+    (first..end).map(|n| changed(&format!("c{n}"), n)).collect()
+}
+
 pub(crate) fn sample(n: u64) -> Event {
     let data = ContainerSample { container: container("db"), sample: Sample::default() };
     event(EventId::observed(&subject("db"), Role::Monitor, Timestamp::from_millis(n), 1), "db", data)
@@ -83,7 +88,12 @@ pub(crate) fn dealt_with(entry: &Entry, consumer: &str, version: u64) -> Commit 
     Commit {
         role: ROLE,
         key,
-        input: CommitInput::Entry { at: entry.at.clone(), consumer: consumer.to_owned(), acknowledge: true },
+        input: CommitInput::Entry {
+            at: entry.at.clone(),
+            prev: entry.prev,
+            consumer: consumer.to_owned(),
+            acknowledge: true,
+        },
         state: Some(StateChange {
             expected: version,
             next: Versioned { version: version + 1, bytes: format!("after {version}").into_bytes() },

@@ -6,7 +6,8 @@ use hemostat_agent::log::{EventLog as _, HeldBy, Membership, Shelter, Trim};
 use hemostat_event::Role;
 
 use crate::given::{
-    INPUT, PARTITION, ROLE, all, changes, commit, eventually, key, member, redis_and_log, stateless, take,
+    INPUT, PARTITION, ROLE, all, changes, changes_apart, commit, eventually, key, member, redis_and_log,
+    stateless, take,
 };
 
 /// Entries in one node of a stream, as Redis has it by default.
@@ -20,7 +21,7 @@ async fn a_slow_group_keeps_thousands_of_entries_until_it_is_done() {
         log.join(membership).await.expect("the group can be joined")
     };
     let (mut fast, mut slow) = (join(ROLE).await, join(Role::Alert).await);
-    log.append(&changes(0, 5_000)).await.expect("the log is there");
+    log.append(&changes_apart(0, 5_000)).await.expect("the log is there");
     let steps: Vec<_> = take(fast.as_mut(), 5_000).await.iter().map(|e| stateless(e, "a")).collect();
     commit(&log, &steps).await;
     let mut entries = take(slow.as_mut(), 5_000).await;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hemostat_core::role::Timer;
-use hemostat_event::Role;
+use hemostat_event::{Event, Role};
 
-use super::events::{begun, change, changed, changes, dealt_with, host, recovered, subject};
+use super::events::{begun, change, changed, changes, changes_apart, dealt_with, host, recovered, subject};
 use super::{
     Harness, INPUT, OUTPUT, ROLE, SPAN, all, commit, join, join_claiming, made, numbers, places, take,
     take_one,
@@ -187,13 +187,13 @@ pub async fn commits_of_one_call_see_each_other(harness: &dyn Harness) {
 
 /// Case: each commit stands for itself, and the answers are in the order of the commits.
 pub async fn a_refused_commit_does_not_hinder_the_others_of_its_call(harness: &dyn Harness) {
-    let (log, entries) = pending_entries(harness, 4).await;
+    let (log, entries) = pending_apart(harness, 4).await;
     let steps = [
-        dealt_with(&entries[0], "a", 0),
-        dealt_with(&entries[1], "a", 0),
-        dealt_with(&entries[2], "b", 1),
-        dealt_with(&entries[0], "a", 0),
-        dealt_with(&entries[3], "a", 1),
+        on_one_state(dealt_with(&entries[0], "a", 0)),
+        on_one_state(dealt_with(&entries[1], "a", 0)),
+        on_one_state(dealt_with(&entries[2], "b", 1)),
+        on_one_state(dealt_with(&entries[0], "a", 0)),
+        on_one_state(dealt_with(&entries[3], "a", 1)),
     ];
     let answers = log.commit(&steps).await.expect("the log is there");
     let expected = [
@@ -210,12 +210,12 @@ pub async fn a_refused_commit_does_not_hinder_the_others_of_its_call(harness: &d
 
 /// Case: many steps decided on the same version at the same time.
 pub async fn of_concurrent_commits_one_is_made(harness: &dyn Harness) {
-    let (_, entries) = pending_entries(harness, 8).await;
+    let (_, entries) = pending_apart(harness, 8).await;
     let clients = [harness.log(), harness.second().await];
     let mut tasks = tokio::task::JoinSet::new();
     for (n, entry) in entries.iter().enumerate() {
         let log = Arc::clone(&clients[n % 2]);
-        let step = dealt_with(entry, "a", 0);
+        let step = on_one_state(dealt_with(entry, "a", 0));
         tasks.spawn(async move { commit(&log, step).await });
     }
     let answers = tasks.join_all().await;
@@ -316,9 +316,23 @@ pub(super) async fn one_pending(harness: &dyn Harness) -> (Arc<dyn EventLog>, En
 
 /// Entries about one container, all pending for `a`.
 pub(super) async fn pending_entries(harness: &dyn Harness, count: u64) -> (Arc<dyn EventLog>, Vec<Entry>) {
+    all_pending(harness, &changes(count)).await
+}
+
+/// Entries about a container each, all pending for `a`.
+pub(super) async fn pending_apart(harness: &dyn Harness, count: u64) -> (Arc<dyn EventLog>, Vec<Entry>) {
+    all_pending(harness, &changes_apart(count)).await
+}
+
+/// The same step, decided on the state of one container whatever the entry is about.
+fn on_one_state(step: Commit) -> Commit {
+    Commit { subject: subject("db"), ..step }
+}
+
+async fn all_pending(harness: &dyn Harness, events: &[Event]) -> (Arc<dyn EventLog>, Vec<Entry>) {
     let log = harness.log();
     let mut reader = join(&log, "a").await;
-    log.append(&changes(count)).await.expect("the log is there");
+    log.append(events).await.expect("the log is there");
     let expected = places(&all(&log, &INPUT).await);
     let entries = take(harness, reader.as_mut(), expected.len()).await;
     assert_eq!(places(&entries), expected);

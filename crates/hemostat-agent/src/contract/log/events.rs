@@ -43,6 +43,11 @@ pub(super) fn changes(count: u64) -> Vec<Event> {
     (1..=count).map(|n| changed("db", n)).collect()
 }
 
+/// `count` inputs, each about a container of its own: these may be dealt with in any order.
+pub(super) fn changes_apart(count: u64) -> Vec<Event> {
+    (1..=count).map(|n| changed(&format!("c{n}"), n)).collect()
+}
+
 /// An input on another host.
 pub(super) fn changed_on(host: &HostName, n: u64) -> Event {
     let subject = Subject::new(host, "db").expect("a word is a container name");
@@ -109,7 +114,12 @@ pub(super) fn dealt_with(entry: &Entry, consumer: &str, version: u64) -> Commit 
     Commit {
         role: ROLE,
         key: output.envelope.id,
-        input: CommitInput::Entry { at: entry.at.clone(), consumer: consumer.to_owned(), acknowledge: true },
+        input: CommitInput::Entry {
+            at: entry.at.clone(),
+            prev: entry.prev,
+            consumer: consumer.to_owned(),
+            acknowledge: true,
+        },
         state: Some(change(version, &format!("{} folded", version + 1))),
         emit: vec![output],
         timers: Vec::new(),
@@ -120,8 +130,12 @@ pub(super) fn dealt_with(entry: &Entry, consumer: &str, version: u64) -> Commit 
 /// The same commit without the acknowledgement.
 pub(super) fn begun(entry: &Entry, consumer: &str, version: u64) -> Commit {
     let mut commit = dealt_with(entry, consumer, version);
-    commit.input =
-        CommitInput::Entry { at: entry.at.clone(), consumer: consumer.to_owned(), acknowledge: false };
+    commit.input = CommitInput::Entry {
+        at: entry.at.clone(),
+        prev: entry.prev,
+        consumer: consumer.to_owned(),
+        acknowledge: false,
+    };
     commit
 }
 

@@ -86,7 +86,11 @@ impl Story<'_> {
 
     async fn append(&mut self) {
         let count = 1 + self.number(3);
-        let events: Vec<_> = (0..count).map(|n| changed("db", self.appended + n + 1)).collect();
+        let events: Vec<_> = (1..=count)
+            .map(|n| self.appended + n)
+            // Of one container they would have to be acknowledged in order.
+            .map(|n| changed(&format!("c{n}"), n))
+            .collect();
         self.appended += count;
         for seq in self.log.append(&events).await.expect("the log is there") {
             self.retention.appended(at(seq));

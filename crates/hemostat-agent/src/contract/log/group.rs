@@ -5,8 +5,8 @@ use std::pin::pin;
 
 use hemostat_event::{EventType, Role};
 
-use super::commit::{one_pending, pending, pending_entries, refused, under_another_key};
-use super::events::{changed, changes, dealt_with, host, plan, sample};
+use super::commit::{one_pending, pending, pending_apart, pending_entries, refused, under_another_key};
+use super::events::{changed, changes, changes_apart, dealt_with, host, plan, sample};
 use super::{
     BLOCK, Harness, INPUT, SPAN, WAIT_MAX, all, commit, join, join_claiming, made, member, places, read,
     take, take_one,
@@ -145,7 +145,7 @@ pub async fn concurrent_consumers_share_the_work(harness: &dyn Harness) {
     const CONSUMERS: usize = 4;
     const ENTRIES: u64 = 80;
     let log = harness.log();
-    log.append(&changes(ENTRIES)).await.expect("the log is there");
+    log.append(&changes_apart(ENTRIES)).await.expect("the log is there");
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..CONSUMERS {
         let log = harness.second().await;
@@ -349,7 +349,7 @@ pub async fn what_was_taken_over_is_not_handed_out_after_rejoining(harness: &dyn
 
 /// Case: what is done is done, also for a replica that was started again.
 pub async fn acknowledged_entries_do_not_come_after_rejoining(harness: &dyn Harness) {
-    let (log, entries) = pending_entries(harness, 3).await;
+    let (log, entries) = pending_apart(harness, 3).await;
     assert!(made(&commit(&log, dealt_with(&entries[1], "a", 0)).await));
     let mut rejoined = join(&log, "a").await;
     let again = take(harness, rejoined.as_mut(), 2).await;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use hemostat_event::EventType;
 
-use super::commit::{one_pending, pending_entries, refused};
+use super::commit::{one_pending, pending_apart, pending_entries, refused};
 use super::events::{changed, changes, dealt_with, host, sample, source};
 use super::letters::letter;
 use super::{
@@ -99,26 +99,26 @@ pub async fn a_commit_after_the_group_is_lost_is_fenced_and_the_entry_comes_agai
 
 /// Case: entries acknowledged out of order. The older one comes; the younger one may, and has no second effect.
 pub async fn what_comes_again_after_a_loss_is_a_duplicate(harness: &dyn Harness) {
-    let (log, entries) = pending_entries(harness, 3).await;
+    let (log, entries) = pending_apart(harness, 3).await;
     assert!(made(&commit(&log, dealt_with(&entries[1], "a", 0)).await));
     harness.lose_groups().await;
     let mut reader = join(&log, "b").await;
-    let (mut version, mut seen) = (1, BTreeSet::new());
+    let (mut steps, mut seen) = (1, BTreeSet::new());
     loop {
         let again = read(harness, reader.as_mut()).await;
         if again.is_empty() {
             break;
         }
         for entry in again {
-            match commit(&log, dealt_with(&entry, "b", version)).await {
-                CommitAnswer::Committed(_) => version += 1,
+            match commit(&log, dealt_with(&entry, "b", 0)).await {
+                CommitAnswer::Committed(_) => steps += 1,
                 answer => assert_eq!((answer, &entry.at), (CommitAnswer::Duplicate, &entries[1].at)),
             }
             seen.insert(entry.at);
         }
     }
     assert!(seen.contains(&entries[0].at) && seen.contains(&entries[2].at), "{seen:?}");
-    assert_eq!((version, all(&log, &OUTPUT).await.len()), (3, 3));
+    assert_eq!((steps, all(&log, &OUTPUT).await.len()), (3, 3));
     harness.lose_groups().await;
     let mut reader = join(&log, "c").await;
     assert!(read(harness, reader.as_mut()).await.is_empty());
@@ -126,7 +126,7 @@ pub async fn what_comes_again_after_a_loss_is_a_duplicate(harness: &dyn Harness)
 
 /// Case: the same for a buried entry.
 pub async fn a_letter_is_not_written_twice_after_a_loss(harness: &dyn Harness) {
-    let (log, entries) = pending_entries(harness, 2).await;
+    let (log, entries) = pending_apart(harness, 2).await;
     let bury = async |entry: &crate::log::Entry| {
         let letter = letter(entry);
         log.bury(&entry.at, "a", &host(), &source(), letter).await.expect("the log is there")

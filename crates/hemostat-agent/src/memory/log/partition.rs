@@ -13,8 +13,8 @@ use hemostat_event::{
 
 use super::group::Group;
 use crate::log::{
-    AgentPresence, Commit, CommitAnswer, CommitInput, EntryId, EntryRef, FIELD_EVENT, FIELD_SEQ, Lease,
-    StreamName, Versioned, letter_event,
+    AgentPresence, Commit, CommitAnswer, CommitInput, Entry, EntryId, EntryRef, FIELD_EVENT, FIELD_PREV,
+    FIELD_SEQ, Lease, StreamName, Versioned, letter_event,
 };
 
 /// How long a key or an event's id is known: the port's promise.
@@ -30,6 +30,8 @@ pub(super) struct Part {
     streams: BTreeMap<StreamName, BTreeMap<EntryId, Fields>>,
     /// The last id of every stream there ever was: ids of a stream grow also over its loss.
     last_ids: BTreeMap<StreamName, EntryId>,
+    /// The last entry about each container in each stream.
+    latest: BTreeMap<(StreamName, Subject), EntryId>,
     groups: BTreeMap<(StreamName, Role), Group>,
     cursors: BTreeMap<(StreamName, Role), EntryId>,
     members: BTreeMap<(StreamName, Role), keeping::Member>,
@@ -100,6 +102,11 @@ impl Part {
             }
             return answer;
         }
+        if let CommitInput::Entry { at, prev, .. } = &commit.input
+            && self.is_early(commit.role, at, *prev)
+        {
+            return CommitAnswer::Early;
+        }
         let key = (commit.role, commit.subject.clone());
         if let Some(change) = &commit.state {
             if self.states.get(&key).map_or(0, |state| state.version) != change.expected {
@@ -139,6 +146,11 @@ impl Part {
                 self.acknowledge_entry(role, at);
             }
             return answer;
+        }
+        let fields = self.fields(&at.stream, at.id).map_or(&[][..], Vec::as_slice);
+        let prev = Entry::read(at.clone(), 0, fields).prev;
+        if self.is_early(role, at, prev) {
+            return CommitAnswer::Early;
         }
         let number = self.write(&event, now);
         self.acknowledge_entry(role, at);
@@ -260,10 +272,22 @@ impl Part {
     /// Writes an event as the next in the sequence and remembers its id; samples are too many to be remembered.
     fn write(&mut self, event: &Event, now: Timestamp) -> u64 {
         self.seq += 1;
+        let stream = StreamName::of(event);
         let seq = (FIELD_SEQ.to_owned(), self.seq.to_string().into_bytes());
-        self.add(&StreamName::of(event), vec![seq, (FIELD_EVENT.to_owned(), codec::encode(event))], now);
-        if event.event_type() != EventType::ContainerSample {
-            self.known.add(event.envelope.id, now);
+        let mut fields = vec![seq, (FIELD_EVENT.to_owned(), codec::encode(event))];
+        if event.event_type() == EventType::ContainerSample {
+            self.add(&stream, fields, now);
+            return self.seq;
+        }
+        self.known.add(event.envelope.id, now);
+        if let Some(subject) = &event.envelope.subject {
+            let latest = (stream.clone(), subject.clone());
+            let prev = self.latest.get(&latest);
+            fields.extend(prev.map(|id| (FIELD_PREV.to_owned(), id.to_string().into_bytes())));
+            let id = self.add(&stream, fields, now);
+            self.latest.insert(latest, id);
+        } else {
+            self.add(&stream, fields, now);
         }
         self.seq
     }
@@ -278,6 +302,12 @@ impl Part {
             Hold::Nobodys if known && acknowledges => Some(CommitAnswer::Duplicate),
             Hold::Nobodys | Hold::NotMine => Some(CommitAnswer::Fenced),
         }
+    }
+
+    /// Whether an earlier entry about the same container waits for anybody of the group.
+    fn is_early(&self, role: Role, at: &EntryRef, prev: Option<EntryId>) -> bool {
+        let group = self.groups.get(&(at.stream.clone(), role));
+        group.zip(prev).is_some_and(|(group, prev)| group.holder(prev).is_some())
     }
 
     fn hold(&self, commit: &Commit) -> Hold {

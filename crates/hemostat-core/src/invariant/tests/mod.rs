@@ -158,6 +158,41 @@ fn the_id_of_a_verdict_holds_more_than_the_log_knows() {
     assert_eq!(story.broken(), []);
 }
 
+// --- O-1 ---
+
+#[test]
+fn an_answer_after_the_answer_to_a_later_event_is_found() {
+    let mut story = Story::told();
+    for name in ["first", "second", "third"] {
+        story.alert_in(name, story.incident("alert"));
+    }
+    for name in ["first", "second", "third"] {
+        story.alarm(&format!("{name} answer"), name);
+    }
+    let order = |violations: &[Violation]| names(violations).contains(&Invariant::InOrder);
+    assert!(!order(&story.broken()));
+    story.swap("first answer", "third answer");
+    assert!(order(&story.broken()));
+}
+
+#[test]
+fn a_dead_letter_is_an_answer_in_its_place() {
+    let letter_of = |swapped: bool| {
+        let mut story = Story::told();
+        for name in ["first", "second"] {
+            story.alert_in(name, story.incident("alert"));
+        }
+        let dead = story.id("first");
+        story.bury("letter", Role::Analyzer, dead);
+        story.alarm("answer", "second");
+        if swapped {
+            story.swap("letter", "answer");
+        }
+        names(&story.broken()).contains(&Invariant::InOrder)
+    };
+    assert_eq!((letter_of(false), letter_of(true)), (false, true));
+}
+
 // --- Identity and causation ---
 
 #[test]

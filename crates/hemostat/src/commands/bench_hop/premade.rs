@@ -173,6 +173,7 @@ fn answer(
         subject,
         input: CommitInput::Entry {
             at: entry.at.clone(),
+            prev: entry.prev,
             consumer: source.instance.clone(),
             acknowledge: true,
         },

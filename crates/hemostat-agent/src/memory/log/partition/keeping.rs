@@ -98,6 +98,10 @@ impl Part {
                 removed += 1;
             }
         }
+        // Containers of which the stream holds no entry any more need no last one.
+        let first = self.entries_after(&step.stream, EntryId::ZERO).next().map(|(id, _)| id);
+        self.latest
+            .retain(|(stream, _), id| *stream != step.stream || first.is_some_and(|first| first <= *id));
         Trimmed { removed, up_to, held_by }
     }
 

@@ -177,7 +177,11 @@ impl EventLog for RedisLog {
         call.arg(events.len());
         for event in events {
             let samples = event.event_type() == EventType::ContainerSample;
-            call.arg(samples.then(|| SAMPLES_KEPT.to_string()).unwrap_or_default());
+            if samples {
+                call.arg(SAMPLES_KEPT);
+            } else {
+                call.arg("");
+            }
             commit::write_event(&mut call, event);
         }
         let numbers = reply::array(self.shared.link.run_one(&APPEND, call, Effect::Write).await?)?;

@@ -79,6 +79,9 @@ pub enum ConnectError {
         /// Its layout.
         layout: String,
     },
+    /// The server cannot make writes as safe as the settings say.
+    #[error("this Redis cannot put writes on its disk when asked (durability `fsync`): {0}")]
+    Durability(String),
     /// Redis is away or refuses.
     #[error(transparent)]
     Log(#[from] LogError),

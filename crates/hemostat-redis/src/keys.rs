@@ -42,6 +42,10 @@ impl Keys {
         self.key(partition, "agents")
     }
 
+    pub(crate) fn barrier(&self, partition: Partition) -> String {
+        self.key(partition, "barrier")
+    }
+
     pub(crate) fn meta(&self) -> String {
         self.key(Partition(0), "meta")
     }

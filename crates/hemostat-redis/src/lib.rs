@@ -19,6 +19,7 @@
 //! | `timers:<role>`, `timer:<role>` | when each timer can be taken; its due time, a space, who took it |
 //! | `lease:<name>` | owner, epoch and end of a lease |
 //! | `agents` | role and instance → log time until which it counts, a space, what is known of it |
+//! | `barrier` | nothing; written so that there is something to wait for |
 //! | `meta` (partition 0) | version of this layout, number of partitions |
 //!
 //! Invariants:
@@ -34,6 +35,7 @@
 pub mod bare;
 mod commit;
 mod connect;
+mod durable;
 mod fault;
 mod keeping;
 mod keys;
@@ -49,4 +51,5 @@ mod status;
 pub mod testing;
 
 pub use connect::{ConnectError, RedisSettings};
+pub use durable::{Durability, DurabilitySettings};
 pub use log::RedisLog;

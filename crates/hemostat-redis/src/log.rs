@@ -1,8 +1,8 @@
 //! The port on Redis: everything that does not wait on the server.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,6 +16,7 @@ use hemostat_event::{DeadLetter, Event, EventType, HostName, Role, Source, Subje
 use redis::{Cmd, Value};
 
 use crate::commit::{self, BATCH_MAX};
+use crate::durable::Durable;
 use crate::fault::{self, Effect};
 use crate::keys::Keys;
 use crate::link::Link;
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) lost: AtomicU64,
     /// The same by group, as far as the log has not been told.
     pub(crate) losses: keeping::Losses,
+    /// Where the primary's word is not enough for every write.
+    pub(crate) durable: OnceLock<Durable>,
     /// Where the next look for due timers begins, so that no partition is always the last.
     turn: AtomicUsize,
 }
@@ -59,6 +62,7 @@ impl Shared {
             partitions,
             lost: AtomicU64::new(0),
             losses: keeping::Losses::default(),
+            durable: OnceLock::new(),
             turn: AtomicUsize::new(0),
         }
     }
@@ -121,13 +125,37 @@ impl RedisLog {
             calls.add_command(call);
         }
         let mut answers = Vec::with_capacity(commits.len());
-        for numbers in self.shared.link.run(&COMMIT, &calls, Effect::Write).await? {
+        let numbers = match self.shared.durable_commits(commits) {
+            Some((durable, class)) => {
+                durable.ask(&self.shared, partition, class, Some(&COMMIT), &calls).await?
+            }
+            None => self.shared.link.run(&COMMIT, &calls, Effect::Write).await?,
+        };
+        for numbers in numbers {
             for number in reply::array(numbers)? {
                 let commit = commits.get(answers.len()).ok_or_else(|| fault::unexpected("a commit"))?;
                 answers.push(commit::answer(commit, &number)?);
             }
         }
         if answers.len() == commits.len() { Ok(answers) } else { Err(fault::unexpected("a commit")) }
+    }
+
+    /// Sends requests for states, each to its partition.
+    async fn read_states(&self, role: Role, requests: Vec<(Partition, Cmd)>) -> Result<Vec<Value>, LogError> {
+        let mut all = redis::pipe();
+        let Some((durable, class)) = self.shared.durable_states(role) else {
+            for (_, request) in requests {
+                all.add_command(request);
+            }
+            return self.shared.link.ask(&all, Effect::Read).await;
+        };
+        let mut answers = Vec::with_capacity(requests.len());
+        for (partition, request) in requests {
+            let mut one = redis::pipe();
+            one.add_command(request);
+            answers.extend(durable.ask(&self.shared, partition, class, None, &one).await?);
+        }
+        Ok(answers)
     }
 
     async fn take_due_in(
@@ -184,7 +212,16 @@ impl EventLog for RedisLog {
             }
             commit::write_event(&mut call, event);
         }
-        let numbers = reply::array(self.shared.link.run_one(&APPEND, call, Effect::Write).await?)?;
+        let numbers = match self.shared.durable_events(events) {
+            Some((durable, class)) => {
+                let mut calls = redis::pipe();
+                calls.add_command(call);
+                let answers = durable.ask(&self.shared, partition, class, Some(&APPEND), &calls).await?;
+                answers.into_iter().next().unwrap_or_default()
+            }
+            None => self.shared.link.run_one(&APPEND, call, Effect::Write).await?,
+        };
+        let numbers = reply::array(numbers)?;
         numbers.iter().map(|number| Ok(reply::integer(number)?.unsigned_abs())).collect()
     }
 
@@ -193,17 +230,19 @@ impl EventLog for RedisLog {
         let by_partition = group_by(subjects.iter().enumerate(), |(_, subject)| {
             Ok(self.shared.partition_of(&subject.host()))
         })?;
-        let mut requests = redis::pipe();
+        let mut requests = Vec::new();
         for (partition, subjects) in &by_partition {
-            let request = requests.cmd("HMGET").arg(self.shared.keys.state(*partition, role));
+            let mut request = redis::cmd("HMGET");
+            request.arg(self.shared.keys.state(*partition, role));
             for (_, subject) in subjects {
                 request.arg(subject.as_str());
             }
+            requests.push((*partition, request));
         }
         if requests.is_empty() {
             return Ok(states);
         }
-        let answers = self.shared.link.ask(&requests, Effect::Read).await?;
+        let answers = self.read_states(role, requests).await?;
         for (subjects, answer) in by_partition.into_values().zip(answers) {
             let answer = answer.extract_error().map_err(|error| fault::asking(error, Effect::Read))?;
             for ((place, _), value) in subjects.into_iter().zip(reply::array(answer)?) {

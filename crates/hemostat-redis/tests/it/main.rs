@@ -11,5 +11,6 @@ mod loss;
 mod managed;
 mod pair;
 mod reading;
+mod safe;
 mod scripts;
 mod trim;

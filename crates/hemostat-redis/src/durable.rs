@@ -228,21 +228,28 @@ impl Durable {
         requests: &Pipeline,
         barrier: &str,
     ) -> Result<(Vec<Value>, Value), RedisError> {
-        let wait = self.wait(class, safe.fsync);
-        let mut answers = send(&mut safe.connection, requests.cmd_iter().cloned(), barrier, &wait).await?;
-        let mut copies = waited_for(&mut answers);
-        let Some(script) = script else { return Ok((answers, copies)) };
+        let connection = &mut safe.connection;
+        let mut answers = send(connection, requests.cmd_iter().cloned()).await?;
         let missed: Vec<usize> =
             (0..answers.len()).filter(|place| fault::is_unknown_script(&answers[*place])).collect();
-        if !missed.is_empty() {
+        if let (Some(script), false) = (script, missed.is_empty()) {
             let calls: Vec<_> = requests.cmd_iter().collect();
             let again = missed.iter().map(|place| script.in_full(calls[*place]));
-            let mut second = send(&mut safe.connection, again, barrier, &wait).await?;
-            copies = waited_for(&mut second);
-            for (place, answer) in missed.into_iter().zip(second) {
-                answers[place] = answer;
+            for (place, answer) in missed.iter().zip(send(connection, again).await?) {
+                answers[*place] = answer;
             }
         }
+        // Apart from the requests: what had to be sent in full would have been waited for twice.
+        let write = "#!lua flags=allow-oom\nreturn redis.call('SET', KEYS[1], '')";
+        let mut barrier_write = redis::cmd("EVAL");
+        barrier_write.arg(write).arg(1).arg(barrier);
+        let waited = [barrier_write, self.wait(class, safe.fsync)];
+        let mut waited = send(connection, waited.into_iter()).await?.into_iter();
+        let copies = match (waited.next(), waited.next()) {
+            // Nothing was written, so there was nothing to wait for.
+            (Some(refused @ Value::ServerError(_)), _) => refused,
+            (_, copies) => copies.unwrap_or_default(),
+        };
         Ok((answers, copies))
     }
 
@@ -295,29 +302,15 @@ impl Durable {
     }
 }
 
-/// Takes the answers to the write and to the wait off; an error where there was nothing to wait for.
-fn waited_for(answers: &mut Vec<Value>) -> Value {
-    let copies = answers.pop().unwrap_or_default();
-    match answers.pop() {
-        Some(refused @ Value::ServerError(_)) => refused,
-        _ => copies,
-    }
-}
-
-/// Sends requests, a write, and the wait, in one go.
+/// Sends requests in one go.
 async fn send(
     connection: &mut MultiplexedConnection,
     requests: impl Iterator<Item = Cmd>,
-    barrier: &str,
-    wait: &Cmd,
 ) -> Result<Vec<Value>, RedisError> {
     let mut pipeline = redis::pipe();
     for request in requests {
         pipeline.add_command(request);
     }
-    let write = "#!lua flags=allow-oom\nreturn redis.call('SET', KEYS[1], '')";
-    pipeline.cmd("EVAL").arg(write).arg(1).arg(barrier);
-    pipeline.add_command(wait.clone());
     connection.send_packed_commands(&pipeline, 0, pipeline.len()).await
 }
 

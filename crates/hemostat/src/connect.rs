@@ -51,6 +51,7 @@ async fn open(config: &Config, url: &Secret) -> Result<RedisLog, Failure> {
         .await
         .context("failed to open the event log at redis.url (HEMOSTAT_REDIS_URL)")
         .or_unreachable()?;
+    let log = log.with_durability(config.durability).await.context("durability").or_unreachable()?;
     for warning in log.warnings() {
         tracing::warn!("{warning}");
     }

@@ -1,4 +1,5 @@
-//! Where the server's own lag is nil or wrong and ours is right: both numbers side by side.
+//! Where the server's own lag is nil or wrong and ours is right: both numbers side by side. Some of its numbers were
+//! mended after 7.0.
 
 use hemostat_agent::log::{Counted, EventLog, GroupStatus};
 use hemostat_redis::testing::TestRedis;
@@ -15,7 +16,9 @@ async fn after_a_trim_past_the_group() {
     let (redis, log) = redis_and_log().await;
     deal_with(&log, 5, 2).await;
     redis.command::<i64>(&["XTRIM", &key(INPUT), "MAXLEN", "0"]).await.expect("Redis answers");
-    assert_eq!(lag_of_the_server(&redis).await, Value::Int(3));
+    if is_7_0(&redis).await {
+        assert_eq!(lag_of_the_server(&redis).await, Value::Int(3));
+    }
     let told = told(&log).await;
     assert_eq!((told.lag_known(), told.unread, told.oldest_unread), (true, Counted::exactly(0), None));
 }
@@ -58,11 +61,10 @@ async fn after_a_failover_to_a_replica() {
     pair.in_step().await;
     pair.promote().await;
     let log = pair.replica.log().await.expect("the log can be opened");
-    assert_ne!(
-        lag_of_the_server(&pair.replica).await,
-        Value::Int(2),
-        "the server's number did not move over"
-    );
+    if is_7_0(&pair.replica).await {
+        let lag = lag_of_the_server(&pair.replica).await;
+        assert_ne!(lag, Value::Int(2), "the server's number did not move over");
+    }
     let after = told(&log).await;
     assert_eq!((after.lag_known(), after.unread), (true, Counted::exactly(2)));
     assert_eq!(after, before);
@@ -121,6 +123,11 @@ async fn told(log: &dyn EventLog) -> GroupStatus {
         .collect();
     assert_eq!(groups.len(), 1, "{groups:?}");
     groups.remove(0)
+}
+
+async fn is_7_0(redis: &TestRedis) -> bool {
+    let info: String = redis.command(&["INFO", "server"]).await.expect("Redis answers");
+    info.contains("redis_version:7.0.")
 }
 
 /// What `XINFO GROUPS` says.

@@ -17,6 +17,7 @@ use std::time::Duration;
 use hemostat_agent::janitor;
 use hemostat_core::{detect, diagnose, labels, notify, remediate};
 use hemostat_event::HostName;
+use hemostat_redis::DurabilitySettings;
 
 pub(crate) use read::duration;
 pub(crate) use secret::Secret;
@@ -39,6 +40,8 @@ pub(crate) struct Config {
     pub redis: Redis,
     /// What the log keeps.
     pub retention: janitor::Settings,
+    /// When writes count.
+    pub durability: DurabilitySettings,
     /// Where the engine is, where the operator said it.
     pub docker_host: Option<String>,
     /// The monitor.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hemostat_agent::janitor;
 use hemostat_core::{detect, diagnose, labels, notify, remediate};
 use hemostat_event::{Channel, HostName, Mode};
+use hemostat_redis::{Durability, DurabilitySettings};
 
 use super::source::{Origin, Values};
 use super::{Agent, Alert, Config, Format, Listen, Logging, Monitor, Redis, Secret};
@@ -42,6 +43,13 @@ pub(super) fn read(values: Values, problems: &mut Vec<String>) -> Config {
             events: reader.read("retention.events", |text| at_least(text, Duration::from_secs(60))),
             // A member gives a sign of life every minute.
             group_ttl: reader.read("retention.group_ttl", |text| at_least(text, Duration::from_secs(3_600))),
+        },
+        durability: DurabilitySettings {
+            samples: reader.read("durability.samples", durability),
+            observations: reader.read("durability.observations", durability),
+            decisions: reader.read("durability.decisions", durability),
+            replicas: reader.read("durability.replicas", |text| in_range(text, 1, 64)),
+            timeout: reader.read("durability.timeout", |text| at_least(text, Duration::from_millis(1))),
         },
         docker_host: reader.optional("docker.host", |text| Ok(text.to_owned())),
         analyzer: diagnose::Settings {
@@ -246,6 +254,15 @@ fn boolean(text: &str) -> Result<bool, String> {
         "true" | "1" | "yes" | "on" => Ok(true),
         "false" | "0" | "no" | "off" => Ok(false),
         _ => Err("expected true or false".to_owned()),
+    }
+}
+
+fn durability(text: &str) -> Result<Durability, String> {
+    match text {
+        "none" => Ok(Durability::None),
+        "replica" => Ok(Durability::Replica),
+        "fsync" => Ok(Durability::Fsync),
+        _ => Err("expected none, replica or fsync".to_owned()),
     }
 }
 

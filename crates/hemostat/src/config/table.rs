@@ -86,6 +86,24 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "7d",
         "Time without a member after which a group keeps no events any more; at least 1h.",
     ),
+    plain(
+        "durability.samples",
+        "none",
+        "When a sample counts as written: none (the primary has it), replica (replicas have it), fsync (on the disk).",
+    ),
+    plain(
+        "durability.observations",
+        "none",
+        "The same for changes, alerts and recoveries: none, replica, fsync.",
+    ),
+    plain(
+        "durability.decisions",
+        "none",
+        "The same for decisions and intents, on which nobody acts before: none, replica, fsync.",
+    ),
+    plain("durability.replicas", "1", "Replicas that must have a write, where that is asked for."),
+    // A replica in the same data centre answers in a millisecond; a busy disk may take several hundred.
+    plain("durability.timeout", "1s", "Longest wait for replicas or the disk before a write is tried again."),
     legacy(
         "docker.host",
         "DOCKER_HOST",

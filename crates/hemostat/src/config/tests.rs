@@ -35,6 +35,9 @@ fn the_defaults_are_a_valid_configuration() {
     assert_eq!(config.responder.budget, 3);
     assert!(matches!(config.listen, Listen::Preferably(_)));
     assert!(config.redis.url.is_none());
+    // One Redis without replicas is what most begin with.
+    assert_eq!(config.durability, hemostat_redis::DurabilitySettings::default());
+    assert_eq!(config.retention, hemostat_agent::janitor::Settings::default());
 }
 
 #[test]

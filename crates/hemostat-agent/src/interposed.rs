@@ -11,7 +11,7 @@ use hemostat_event::{DeadLetter, Event, HostName, Role, Source, Subject, Timesta
 
 use crate::log::{
     Abandoned, AgentPresence, Commit, CommitAnswer, Entry, EntryId, EntryRef, EventLog, GroupReader,
-    GroupStatus, Lease, LogError, Membership, Partition, StreamName, Trim, Trimmed, Versioned,
+    GroupStatus, Lease, LogError, Membership, Partition, Pressure, StreamName, Trim, Trimmed, Versioned,
 };
 use crate::memory::log::MemoryLog;
 
@@ -152,6 +152,11 @@ impl EventLog for Interposed {
     async fn groups(&self) -> Result<Vec<GroupStatus>, LogError> {
         (self.before)(Request::Other("groups")).await?;
         self.log.groups().await
+    }
+
+    async fn pressure(&self, partition: Partition) -> Result<Pressure, LogError> {
+        (self.before)(Request::Other("pressure")).await?;
+        self.log.pressure(partition).await
     }
 
     async fn trim(&self, step: &Trim) -> Result<Trimmed, LogError> {

@@ -8,7 +8,8 @@
 //! - J-1: samples go by age. Everything else goes when it is old and every registered group has acknowledged it (L-4).
 //! - J-2: a group keeps entries as long as somebody has been a member of it within [`Settings::group_ttl`]. One that is
 //!   taken away for that reason is told, and its cursor stays.
-//! - J-3: no step takes the log longer than some hundred microseconds, and between two steps others have their turn.
+//! - J-3: samples are the ballast: while the log is nearly full, ever younger ones go, down to [`SAMPLES_LEAST`].
+//! - J-4: no step takes the log longer than some hundred microseconds, and between two steps others have their turn.
 //!
 //! What else is kept, and why it needs no janitor: ids of events and commits end after a day by themselves; agents
 //! are forgotten by the announcement of others; a timer goes with the commit that deals with it. What stays are small
@@ -22,7 +23,7 @@ use hemostat_event::{EventType, HostName};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::log::{EventLog, Lease, LogError, Partition, Shelter, StreamName, Trim};
+use crate::log::{EventLog, Lease, LogError, Partition, Pressure, Shelter, StreamName, Trim};
 use crate::telemetry::Telemetry;
 
 #[cfg(test)]
@@ -117,10 +118,28 @@ impl Janitor {
             // Without an archive there is nothing to wait for.
             _ => (self.settings.events, Shelter::Groups { archived: None }),
         };
-        let step = Trim { partition, stream, keep, shelter, most: STEP };
+        let mut step = Trim { partition, stream, keep, shelter, most: STEP };
+        self.trim_all(&step, held).await?;
+        if step.shelter != Shelter::None {
+            return Ok(());
+        }
+        while SAMPLES_LEAST < step.keep {
+            let pressure = self.log.pressure(partition).await?;
+            if pressure.share() < Pressure::NORMAL {
+                return Ok(());
+            }
+            step.keep = (step.keep / 2).max(SAMPLES_LEAST);
+            self.telemetry.samples_thrown_off(pressure, step.keep);
+            self.trim_all(&step, held).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the same step until it removes nothing.
+    async fn trim_all(&self, step: &Trim, held: &mut Option<Held>) -> Result<(), Ended> {
         loop {
             self.hold(held).await?;
-            let trimmed = self.log.trim(&step).await?;
+            let trimmed = self.log.trim(step).await?;
             self.telemetry.trimmed(&step.stream, &trimmed);
             if trimmed.removed == 0 {
                 return Ok(());
@@ -156,6 +175,8 @@ const NAME: &str = "janitor";
 const EVERY: Duration = Duration::from_secs(60);
 /// How long the lease lasts: more than a round apart, so that it stays with one janitor.
 const LEASE: Duration = Duration::from_secs(180);
+/// Samples younger than this stay however full the log is: what a person looks at first.
+const SAMPLES_LEAST: Duration = Duration::from_secs(600);
 /// Entries trimmed in one step: ten nodes of a stream.
 const STEP: u64 = 1_000;
 /// Time to give the lease back at a shutdown.

@@ -38,11 +38,13 @@ use hemostat_event::{DeadLetter, Event, EventId, HostName, Role, Subject, Timest
 mod fields;
 mod lag;
 mod place;
+mod pressure;
 mod retention;
 
 pub use fields::{FIELD_EVENT, FIELD_PREV, FIELD_SEQ, letter_event};
 pub use lag::{Counted, GroupStatus};
 pub use place::{EntryId, EntryIdError, EntryRef, Partition, StreamName};
+pub use pressure::Pressure;
 pub use retention::{Abandoned, HeldBy, Shelter, Trim, Trimmed};
 
 /// An error of a lower layer, kept as the source.
@@ -337,6 +339,9 @@ pub trait EventLog: Send + Sync {
 
     /// How far every group has come, in each of its streams. Registered groups that were lost are among them.
     async fn groups(&self) -> Result<Vec<GroupStatus>, LogError>;
+
+    /// How much room the part of the log has that holds a partition.
+    async fn pressure(&self, partition: Partition) -> Result<Pressure, LogError>;
 
     /// Trims one step. May be repeated, by anybody and at any time.
     async fn trim(&self, step: &Trim) -> Result<Trimmed, LogError>;

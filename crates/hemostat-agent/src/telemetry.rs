@@ -15,7 +15,7 @@ use prometheus::{
 use tracing::{debug, error, info, warn};
 
 use crate::containers::EngineError;
-use crate::log::{Abandoned, GroupStatus, LogError, StreamName, Trimmed};
+use crate::log::{Abandoned, GroupStatus, LogError, Pressure, StreamName, Trimmed};
 
 mod groups;
 pub mod names;
@@ -305,6 +305,16 @@ impl Telemetry {
         debug!(count, "samples shed");
     }
 
+    /// The log is nearly full: samples give way, or do not have to any more.
+    pub fn samples_give_way(&self, shedding: bool, pressure: Pressure) {
+        let (used, limit) = (pressure.used, pressure.limit.unwrap_or(0));
+        if shedding {
+            warn!(used, limit, "the event log is nearly full; samples are not written until there is room");
+        } else {
+            info!(used, limit, "the event log has room again; samples are written");
+        }
+    }
+
     /// So much happened to one container that its task is behind; the next poll shows what came of it.
     pub fn engine_event_dropped(&self, id: &ContainerId) {
         self.engine_events_dropped.inc();
@@ -341,6 +351,17 @@ impl Telemetry {
         let kind = stream.event_type();
         self.trimmed.with_label_values(&[kind.as_str()]).inc_by(trimmed.removed);
         debug!(%stream, removed = trimmed.removed, up_to = %trimmed.up_to, held_by = ?trimmed.held_by, "trimmed");
+    }
+
+    /// The log is nearly full: samples go before their time.
+    pub fn samples_thrown_off(&self, pressure: Pressure, keep: Duration) {
+        let (used, limit) = (pressure.used, pressure.limit.unwrap_or(0));
+        warn!(
+            used,
+            limit,
+            keep_secs = keep.as_secs(),
+            "the event log is nearly full; younger samples are trimmed too"
+        );
     }
 
     /// A group had no member for too long and keeps nothing any more.

@@ -19,7 +19,7 @@ pub use dead_letter::DeadLetter;
 pub use diagnosed::{Basis, Cause, Diagnosis, FalseAlarm, Plan, RemediationNeeded, Verdict};
 pub use notified::{Channel, Delivery, Notification, NotificationKind};
 pub use observed::{
-    Anomaly, ContainerChanged, ContainerSample, Evidence, EvidenceItem, EvidenceKind, HealthAlert,
+    Anomaly, ContainerChanged, ContainerSample, Evidence, EvidenceItem, EvidenceKind, Gap, HealthAlert,
     HealthRecovered, Recovery,
 };
 pub use ordered::{Command, OperatorCommand};

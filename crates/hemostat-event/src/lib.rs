@@ -29,7 +29,7 @@ pub use container::{
 };
 pub use data::{
     Action, ActionKind, Anomaly, Basis, Cause, Channel, Command, ContainerChanged, ContainerSample, Data,
-    DeadLetter, Delivery, Diagnosis, EventType, Evidence, EvidenceItem, EvidenceKind, FalseAlarm,
+    DeadLetter, Delivery, Diagnosis, EventType, Evidence, EvidenceItem, EvidenceKind, FalseAlarm, Gap,
     HealthAlert, HealthRecovered, Notification, NotificationKind, OperatorCommand, Outcome, Plan, Recovery,
     Rejection, RemediationComplete, RemediationNeeded, RemediationStarted, RemediationVerified, UnknownType,
     Verdict, Verification,

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use hemostat_agent::log::{
-    Abandoned, EntryId, HeldBy, LogError, Membership, Partition, Shelter, StreamName, Trim, Trimmed,
+    Abandoned, EntryId, HeldBy, LogError, Membership, Partition, Pressure, Shelter, StreamName, Trim, Trimmed,
 };
 use hemostat_event::{Role, Timestamp};
 use tokio::time::Instant;
@@ -83,6 +83,20 @@ async fn keep(
         shared.link.run_one(&KEEP, call, Effect::Read).await?;
     }
     Ok(())
+}
+
+/// How full the server is that holds a partition.
+pub(crate) async fn pressure(shared: &Shared, _partition: Partition) -> Result<Pressure, LogError> {
+    let mut request = redis::cmd("INFO");
+    request.arg("memory");
+    let info: String = shared.link.query(request, Effect::Read).await?;
+    let number = |wanted: &str| -> u64 {
+        let lines = info.lines().filter_map(|line| line.trim_end().split_once(':'));
+        lines.filter(|(name, _)| *name == wanted).find_map(|(_, value)| value.parse().ok()).unwrap_or(0)
+    };
+    // What replicas and the append-only file have to be sent does not count against the limit.
+    let used = number("used_memory").saturating_sub(number("mem_not_counted_for_evict"));
+    Ok(Pressure { used, limit: Some(number("maxmemory")).filter(|limit| *limit != 0) })
 }
 
 pub(crate) async fn trim(shared: &Shared, step: &Trim) -> Result<Trimmed, LogError> {

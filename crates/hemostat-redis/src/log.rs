@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hemostat_agent::log::{
     Abandoned, AgentPresence, Commit, CommitAnswer, CommitInput, Entry, EntryId, EntryRef, EventLog,
-    GroupReader, GroupStatus, Lease, LogError, Membership, Partition, StreamName, Trim, Trimmed, Versioned,
-    letter_event,
+    GroupReader, GroupStatus, Lease, LogError, Membership, Partition, Pressure, StreamName, Trim, Trimmed,
+    Versioned, letter_event,
 };
 use hemostat_core::role::Timer;
 use hemostat_event::{DeadLetter, Event, EventType, HostName, Role, Source, Subject, Timestamp};
@@ -402,6 +402,10 @@ impl EventLog for RedisLog {
 
     async fn groups(&self) -> Result<Vec<GroupStatus>, LogError> {
         status::groups(&self.shared).await
+    }
+
+    async fn pressure(&self, partition: Partition) -> Result<Pressure, LogError> {
+        keeping::pressure(&self.shared, partition).await
     }
 
     async fn trim(&self, step: &Trim) -> Result<Trimmed, LogError> {

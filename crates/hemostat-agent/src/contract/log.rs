@@ -221,6 +221,7 @@ macro_rules! log_contract {
                 a_stream_is_trimmed_in_steps,
                 a_lost_group_keeps_what_is_behind_its_cursor,
                 what_is_not_archived_is_not_trimmed,
+                a_log_without_a_limit_is_under_no_pressure,
                 what_was_trimmed_while_pending_is_told_as_lost,
                 a_lost_group_is_told_as_one,
                 the_retention_margin_ends_at_the_oldest_entry_that_is_needed,

@@ -37,6 +37,23 @@ async fn a_round_goes_on_until_nothing_is_left_to_trim() {
 }
 
 #[tokio::test]
+async fn under_pressure_younger_samples_go_and_nothing_else_does() {
+    let log = log();
+    for n in 0..5 {
+        log.append(&[an_input(n), a_sample(n)]).await.unwrap();
+        log.advance(3 * HOUR);
+    }
+    // Their ages: 15, 12, 9, 6 and 3 hours. Half of a day, of 12, of 6 hours, and so on.
+    log.append(&[a_sample(9)]).await.unwrap();
+    log.set_pressure(Pressure { used: 79, limit: Some(100) });
+    assert!(janitor(&log, "a").round(&mut None).await.is_ok());
+    assert_eq!(count(&log, &SAMPLES).await, 6);
+    log.set_pressure(Pressure { used: 90, limit: Some(100) });
+    assert!(janitor(&log, "a").round(&mut None).await.is_ok());
+    assert_eq!((count(&log, &SAMPLES).await, count(&log, &INPUT).await), (1, 5), "the youngest stays");
+}
+
+#[tokio::test]
 async fn old_events_wait_for_a_slow_group_and_go_when_it_is_done() {
     let log = log();
     let mut reader = log.join(membership()).await.unwrap();

@@ -30,8 +30,8 @@ use tokio::time::Instant;
 
 use crate::log::{
     Abandoned, AgentPresence, BoxError, Commit, CommitAnswer, CommitInput, Entry, EntryId, EntryRef,
-    EventLog, GroupReader, GroupStatus, Lease, LogError, Membership, Partition, StreamName, Trim, Trimmed,
-    Versioned,
+    EventLog, GroupReader, GroupStatus, Lease, LogError, Membership, Partition, Pressure, StreamName, Trim,
+    Trimmed, Versioned,
 };
 use partition::Part;
 use reader::MemoryReader;
@@ -61,6 +61,8 @@ struct State {
     down: bool,
     /// Answers to writing requests that will be lost.
     lost_answers: u32,
+    /// What the log says of its room.
+    pressure: Pressure,
     parts: BTreeMap<Partition, Part>,
 }
 
@@ -99,6 +101,11 @@ impl MemoryLog {
     pub fn set_down(&self, down: bool) {
         self.lock().down = down;
         self.wake();
+    }
+
+    /// Makes the log say that it has this much room; it takes in more all the same.
+    pub fn set_pressure(&self, pressure: Pressure) {
+        self.lock().pressure = pressure;
     }
 
     /// Loses the answers to the next `count` writing requests: each is carried out and answered with
@@ -145,7 +152,7 @@ impl MemoryLog {
     fn make(clock: Clock, partitions: u16, now: Timestamp) -> Self {
         assert!(0 < partitions, "a log has at least one partition");
         let parts = (0..partitions).map(|number| (Partition(number), Part::default())).collect();
-        let state = State { now, down: false, lost_answers: 0, parts };
+        let state = State { now, down: false, lost_answers: 0, pressure: Pressure::default(), parts };
         Self { clock, partitions, state: Arc::new(Mutex::new(state)), changed: watch::Sender::new(0) }
     }
 
@@ -359,6 +366,10 @@ impl EventLog for MemoryLog {
     async fn groups(&self) -> Result<Vec<GroupStatus>, LogError> {
         let (state, _) = self.asked()?;
         Ok(state.parts.iter().flat_map(|(partition, part)| part.groups(*partition)).collect())
+    }
+
+    async fn pressure(&self, _: Partition) -> Result<Pressure, LogError> {
+        Ok(self.asked()?.0.pressure)
     }
 
     async fn trim(&self, step: &Trim) -> Result<Trimmed, LogError> {

@@ -179,7 +179,7 @@ impl Actor {
 
     /// Hands a sample to the writer of samples.
     fn offer(&self, known: &Known, sample: &Sample, at: Timestamp) {
-        let data = ContainerSample { container: known.container.clone(), sample: sample.clone() };
+        let data = ContainerSample { container: known.container.clone(), sample: sample.clone(), gap: None };
         let id = EventId::observed(&known.subject, Role::Monitor, at, SAMPLE);
         self.term.samples.offer(self.term.event(&known.subject, id, at, None, data.into()));
     }

@@ -10,7 +10,8 @@
 //!   finds: every poll reconciles the containers known with those that exist, and once per term, when all their
 //!   names are known, also with those the log knows.
 //! - M-2: decision events (changes, alerts, recoveries) are written under the lease and the state's version;
-//!   samples are written apart and dropped first when the log is behind.
+//!   samples are written apart and dropped first when the log is behind or nearly full. The next sample of the
+//!   container says what is missing before it.
 //! - M-3: the event stream begins before the first listing, and before this monitor: events from `HANDOVER` ago on
 //!   are decided on (what the monitor before this one wrote is known by its ids), those from `WARM_UP` ago on are
 //!   remembered, so that a stop that was asked for just before is not taken for a death.
@@ -20,6 +21,7 @@ mod actor;
 mod evidence;
 mod fleet;
 mod follow;
+mod gaps;
 mod record;
 mod samples;
 mod tenure;
@@ -169,7 +171,12 @@ impl Monitor {
             log: Arc::clone(&self.log),
             clock: Arc::clone(&self.clock),
             permits: Semaphore::new(self.settings.concurrency.max(1)),
-            samples: samples::spawn(Arc::clone(&self.log), Arc::clone(&self.telemetry), Arc::clone(&tenure)),
+            samples: samples::spawn(
+                Arc::clone(&self.log),
+                Arc::clone(&self.telemetry),
+                Arc::clone(&tenure),
+                self.log.partition_of(&self.settings.host),
+            ),
             settings: self.settings.clone(),
             telemetry: Arc::clone(&self.telemetry),
             info,

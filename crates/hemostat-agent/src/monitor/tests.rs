@@ -4,5 +4,6 @@ mod follow;
 mod handover;
 mod incidents;
 mod outages;
+mod pressure;
 mod rig;
 mod scope;

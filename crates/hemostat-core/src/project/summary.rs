@@ -49,6 +49,7 @@ fn measured(event: &ContainerSample) -> String {
         format!("memory {} MiB{share}", bytes >> 20)
     }));
     parts.extend(sample.pids.map(|pids| format!("{pids} processes")));
+    parts.extend(event.gap.map(|gap| format!("{} samples before it were not recorded", gap.samples)));
     parts.extend((sample.health != Health::None).then(|| health_word(sample.health).to_owned()));
     parts.extend(sample.exit_code.map(|code| format!("exit code {code}")));
     parts.join(", ")

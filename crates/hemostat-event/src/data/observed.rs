@@ -14,6 +14,19 @@ pub struct ContainerSample {
     pub container: ContainerRef,
     /// The figures.
     pub sample: Sample,
+    /// What is missing before it: samples that were taken and not recorded, because the log was away, behind or nearly
+    /// full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gap: Option<Gap>,
+}
+
+/// Samples of a container that were not recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Gap {
+    /// How many.
+    pub samples: u64,
+    /// When the first of them was taken.
+    pub since: Timestamp,
 }
 
 /// Something happened to a container.

@@ -4,7 +4,7 @@ use hemostat_event::{
     Action, ActionKind, Actor, Anomaly, AnomalyKind, Basis, Cause, Change, Channel, Command,
     ContainerChanged, ContainerId, ContainerPolicy, ContainerRef, ContainerSample, Data, DeadLetter,
     Delivery, Diagnosis, Envelope, Event, EventId, EventType, Evidence, EvidenceItem, EvidenceKind,
-    FalseAlarm, Health, HealthAlert, HealthRecovered, HostName, IncidentId, Mode, Notification,
+    FalseAlarm, Gap, Health, HealthAlert, HealthRecovered, HostName, IncidentId, Mode, Notification,
     NotificationKind, OperatorCommand, Outcome, Plan, Recovery, Rejection, RemediationComplete,
     RemediationNeeded, RemediationStarted, RemediationVerified, Role, RunState, Sample, Severity, Source,
     Subject, Timestamp, TraceParent, TrendPoint, Verdict, Verification,
@@ -26,8 +26,11 @@ pub(crate) fn event_of(kind: EventType) -> impl Strategy<Value = Event> {
 
 fn data(kind: EventType) -> BoxedStrategy<Data> {
     match kind {
-        EventType::ContainerSample => (container(), sample())
-            .prop_map(|(container, sample)| ContainerSample { container, sample }.into())
+        EventType::ContainerSample => (container(), sample(), of((any::<u64>(), time())))
+            .prop_map(|(container, sample, gap)| {
+                let gap = gap.map(|(samples, since)| Gap { samples, since });
+                ContainerSample { container, sample, gap }.into()
+            })
             .boxed(),
         EventType::ContainerChanged => (container(), change(), actor(), time())
             .prop_map(|(container, change, by, at)| ContainerChanged { container, change, by, at }.into())

@@ -15,7 +15,7 @@ use hemostat_event::{
 pub(crate) fn example(kind: EventType) -> Event {
     match kind {
         EventType::ContainerSample => {
-            observed(0, ContainerSample { container: container(), sample: sample() })
+            observed(0, ContainerSample { container: container(), sample: sample(), gap: None })
         }
         EventType::ContainerChanged => observed(
             500,

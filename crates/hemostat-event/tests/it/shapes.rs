@@ -17,7 +17,10 @@ pub(crate) fn shapes() -> Vec<(String, Event)> {
         EventType::ALL.into_iter().map(|kind| (kind.to_string(), example(kind))).collect();
     let mut add = |shape: &str, event: Event| shapes.push((format!("{}-{shape}", event.event_type()), event));
 
-    add("nothing_known", observed(1, ContainerSample { container: bare(), sample: Sample::default() }));
+    add(
+        "nothing_known",
+        observed(1, ContainerSample { container: bare(), sample: Sample::default(), gap: None }),
+    );
     for (shape, change) in changes() {
         add(
             shape,

@@ -69,7 +69,7 @@ pub(crate) fn changes_apart(first: u64, end: u64) -> Vec<Event> {
 }
 
 pub(crate) fn sample(n: u64) -> Event {
-    let data = ContainerSample { container: container("db"), sample: Sample::default() };
+    let data = ContainerSample { container: container("db"), sample: Sample::default(), gap: None };
     event(EventId::observed(&subject("db"), Role::Monitor, Timestamp::from_millis(n), 1), "db", data)
 }
 

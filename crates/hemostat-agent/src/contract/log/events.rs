@@ -62,7 +62,7 @@ pub(super) fn changed_on(host: &HostName, n: u64) -> Event {
 
 /// A measurement; its id is the same for the same `n`, and that of no input.
 pub(super) fn sample(n: u64) -> Event {
-    let data = ContainerSample { container: container("db"), sample: Sample::default() };
+    let data = ContainerSample { container: container("db"), sample: Sample::default(), gap: None };
     event(&subject("db"), Role::Monitor, SAMPLES_FROM + n, None, data)
 }
 

@@ -96,6 +96,14 @@ pub async fn what_is_not_archived_is_not_trimmed(harness: &dyn Harness) {
     assert_eq!((trimmed.removed, trimmed.up_to), (1, entries[1].id));
 }
 
+/// Case: nobody has set a limit.
+pub async fn a_log_without_a_limit_is_under_no_pressure(harness: &dyn Harness) {
+    let log = harness.log();
+    let pressure = log.pressure(log.partition_of(&host())).await.expect("the log is there");
+    assert_eq!(pressure.limit, None);
+    assert!(pressure.share() < crate::log::Pressure::NORMAL);
+}
+
 /// Case: a group of samples does not keep them, and learns what it has lost.
 pub async fn what_was_trimmed_while_pending_is_told_as_lost(harness: &dyn Harness) {
     let log = harness.log();

@@ -184,7 +184,7 @@ impl Story {
     }
 
     fn sample(&mut self, name: &str) {
-        let sample = ContainerSample { container: container(), sample: Sample::default() };
+        let sample = ContainerSample { container: container(), sample: Sample::default(), gap: None };
         self.observe(name, sample, None);
     }
 

@@ -24,6 +24,7 @@ fn each_event_has_its_line() {
                     health: Health::Healthy,
                     ..Sample::default()
                 },
+                gap: None,
             }),
             "running, CPU 12 %, memory 21 MiB (34 %), 4 processes, healthy".to_owned(),
         ),

@@ -10,6 +10,7 @@ mod lag;
 mod loss;
 mod managed;
 mod pair;
+mod pressure;
 mod reading;
 mod safe;
 mod scripts;

@@ -22,6 +22,8 @@ use crate::exit::{Failure, OrFailure as _};
 
 /// How often alerts are due, and appended in one call.
 const EVERY: Duration = Duration::from_millis(1);
+/// Ticks that may wait to be acted on.
+const TICKS_MAX: usize = 1_024;
 /// Alerts at the beginning that are not counted: replicas connect and learn their states.
 const WARM_UP: Duration = Duration::from_secs(1);
 /// Longest wait for the last answers.
@@ -129,8 +131,8 @@ impl Pace {
 
     /// The alerts of each tick, as it comes. From a thread of its own: the timers of the runtime are a millisecond
     /// late.
-    fn ticks(&self, count: usize) -> mpsc::UnboundedReceiver<Range<usize>> {
-        let (ticks_tx, ticks) = mpsc::unbounded_channel();
+    fn ticks(&self, count: usize) -> mpsc::Receiver<Range<usize>> {
+        let (ticks_tx, ticks) = mpsc::channel(TICKS_MAX);
         let (began, per_tick) = (self.began, self.per_tick);
         std::thread::spawn(move || {
             let (mut next, mut tick) = (0, 0u32);
@@ -138,7 +140,7 @@ impl Pace {
                 std::thread::sleep((began + EVERY * tick).saturating_duration_since(Instant::now()));
                 tick += 1;
                 let end = ((f64::from(tick) * per_tick).ceil() as usize).min(count);
-                if next < end && ticks_tx.send(next..end).is_err() {
+                if next < end && ticks_tx.blocking_send(next..end).is_err() {
                     return;
                 }
                 next = end;

@@ -48,10 +48,13 @@ need_rust
 need_engine
 
 say "building"
-cargo test --quiet --locked --release --package hemostat --test it --target "$TARGET" --no-run
+built=$(cargo test --locked --release --package hemostat --test it --target "$TARGET" --no-run 2>&1) ||
+    { printf '%s\n' "$built" >&2; exit 1; }
+tests=$(printf '%s\n' "$built" | sed -n 's/^ *Executable .*(\(.*\))$/\1/p')
+[ -x "$tests" ] || die "cannot find the tests among what cargo built"
+
 say "$kills kills, seed $seed"
-# Ctrl-C is for the run, which cleans up and ends; this script waits for it.
+# Not by way of cargo: on Ctrl-C the run cleans up and ends, and this script waits for it.
 trap : INT TERM
-HEMOSTAT_CHAOS_KILLS=$kills HEMOSTAT_CHAOS_SEED=$seed HEMOSTAT_CHAOS_SECONDS=$limit \
-    cargo test --quiet --locked --release --package hemostat --test it --target "$TARGET" -- \
+HEMOSTAT_CHAOS_KILLS=$kills HEMOSTAT_CHAOS_SEED=$seed HEMOSTAT_CHAOS_SECONDS=$limit "$tests" \
     --exact chaos::every_promise_is_kept_while_processes_die_at_random_points --nocapture || exit 1

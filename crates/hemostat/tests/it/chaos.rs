@@ -71,29 +71,37 @@ async fn every_promise_is_kept_while_processes_die_at_random_points() {
     let mut cast = Cast::start(load.url(), channel.url());
 
     let mut tally = Tally::default();
-    let interrupted = tokio::select! {
-        () = disturb(run, &mut cast, &mut load, &mut tally) => false,
-        () = interruption(), if run.by_hand => true,
+    let judged = tokio::select! {
+        verdict = perform(run, &mut cast, &mut load, &channel, &mut tally) => Some(verdict),
+        () = interruption(), if run.by_hand => None,
     };
-    if interrupted {
-        drop(cast);
-        lab.cleanup().await.expect("the lab is cleaned up");
-        panic!("interrupted after {} kills", tally.kills());
-    }
-    load.stop().await;
-    cast.thaw();
-    cast.end(Role::Monitor).await;
-    let stuck = load.until_settled(&mut cast).await;
-    let unclean = cast.end_all().await;
-    tally.restarted = cast.restarted();
-
-    let verdict = Verdict::read(&load, &channel, stuck.into_iter().chain(unclean)).await;
-    println!("{tally}{verdict}");
+    drop(cast);
     lab.cleanup().await.expect("the lab is cleaned up");
+    let Some(verdict) = judged else { panic!("interrupted after {} kills", tally.kills()) };
+    println!("{tally}{verdict}");
     assert!(verdict.violations.is_empty(), "{} violations, seed {}", verdict.violations.len(), run.seed);
     assert!(run.kills == tally.kills() || run.limit != LIMIT, "only {} kills", tally.kills());
     // A run in which nothing happened proves nothing.
     assert!(0 < verdict.restarts && 0 < verdict.deliveries && 0 < verdict.verdicts, "nothing happened");
+}
+
+/// The whole run, and what is to be said of it.
+async fn perform(
+    run: Run,
+    cast: &mut Cast,
+    load: &mut Load,
+    channel: &Channel,
+    tally: &mut Tally,
+) -> Verdict {
+    disturb(run, cast, load, tally).await;
+    load.stop().await;
+    cast.thaw();
+    // Those who watch go first: what they would see of real containers never ends.
+    let mut unclean = cast.end(Role::Monitor).await;
+    let stuck = load.until_settled(cast).await;
+    unclean.extend(cast.end_all().await);
+    tally.restarted = cast.restarted();
+    Verdict::read(load, channel, stuck.into_iter().chain(unclean)).await
 }
 
 /// Lets the faults of the schedule happen.

@@ -1,6 +1,7 @@
 //! The whole binary, on a real Redis and a real container engine.
 
 mod bad_input;
+mod bench;
 mod chaos;
 mod demo;
 mod footprint;

@@ -1,0 +1,66 @@
+//! The measurements run, say what they promise to say, and leave nothing behind.
+
+use serde_json::Value;
+
+use crate::rig::{hemostat, run};
+
+/// Runs a measurement in a folder of its own; its rows.
+fn rows(args: &[&str]) -> Vec<Value> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let answer = run(hemostat(args).env("TMPDIR", folder.path()));
+    assert_eq!(answer.code, 0, "{}", answer.err);
+    let left: Vec<_> = folder.path().read_dir().expect("the folder is there").collect();
+    assert!(left.is_empty(), "{left:?}");
+    answer.out.lines().map(|line| serde_json::from_str(line).expect("a JSON object")).collect()
+}
+
+fn number(row: &Value, name: &str) -> f64 {
+    row[name].as_f64().unwrap_or_else(|| panic!("no number `{name}` in {row}"))
+}
+
+#[test]
+fn hops_are_measured_beside_the_raw_server_with_and_without_an_append_only_file() {
+    let rows = rows(&[
+        "bench",
+        "hop",
+        "-o",
+        "json",
+        "--replicas",
+        "2",
+        "--events",
+        "2000",
+        "--containers",
+        "50",
+        "--rate",
+        "200",
+        "--for",
+        "1s",
+    ]);
+    assert_eq!(rows.iter().map(|row| row["aof"].clone()).collect::<Vec<_>>(), [false, true]);
+    for row in &rows {
+        assert_eq!(row["replicas"], 2);
+        assert_eq!(row["missing"], 0, "every alert was answered: {row}");
+        for name in ["hops_per_second", "raw_per_second", "p50_ms", "p99_ms"] {
+            assert!(0.0 < number(row, name), "{name} in {row}");
+        }
+        let share = number(row, "hops_per_second") / number(row, "raw_per_second");
+        assert!((number(row, "share") - share).abs() < 0.001, "{row}");
+        assert!(number(row, "p50_ms") <= number(row, "p99_ms"), "{row}");
+    }
+}
+
+#[test]
+fn appends_are_measured_beside_plain_ones() {
+    let rows = rows(&["bench", "append", "-o", "json", "--events", "5000", "--aof", "on"]);
+    let [row] = rows.as_slice() else { panic!("one run: {rows:?}") };
+    assert_eq!(row["aof"], true);
+    assert!(0.0 < number(row, "appends_per_second") && 0.0 < number(row, "raw_per_second"), "{row}");
+}
+
+#[test]
+fn a_run_of_nothing_is_refused() {
+    for args in [["hop", "--replicas", "0"], ["hop", "--events", "1"], ["append", "--events", "0"]] {
+        let answer = run(&mut hemostat(&[&["bench"], &args[..]].concat()));
+        assert_eq!(answer.code, 2, "{args:?}: {}", answer.err);
+    }
+}

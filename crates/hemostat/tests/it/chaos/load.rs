@@ -38,7 +38,7 @@ const SICK: usize = 5;
 /// Containers that are only told of, on each host.
 const TOLD: usize = 20;
 /// Time between two injected events.
-const EVERY: Duration = Duration::from_millis(25);
+const EVERY: Duration = Duration::from_millis(10);
 /// Longest wait for the rest of the work after the last fault.
 const SETTLE_MAX: Duration = Duration::from_secs(60);
 

@@ -124,7 +124,7 @@ fn samples(count: usize, now: Timestamp) -> Vec<Event> {
             cause: None,
             traceparent: None,
         };
-        Event { envelope, data: ContainerSample { container, sample }.into() }
+        Event { envelope, data: ContainerSample { container, sample, gap: None }.into() }
     };
     (0..count).map(sample).collect()
 }

@@ -137,7 +137,7 @@ impl Load {
     /// What is not dealt with.
     async fn open(&self) -> Vec<String> {
         let Ok(groups) = self.log.groups().await else { return vec!["the log does not answer".to_owned()] };
-        let busy = |group: &&GroupStatus| group.pending != 0 || group.unread != Some(0);
+        let busy = |group: &&GroupStatus| group.pending != 0 || group.unread.exact() != Some(0);
         let mut open: Vec<_> = groups
             .iter()
             .filter(busy)

@@ -30,8 +30,13 @@ impl Pair {
 
     /// Waits until the replica has all that the primary has.
     pub(crate) async fn in_step(&self) {
+        // A wait is for what its own connection has written.
+        let connection = self.primary.connection().await.expect("Redis answers");
         eventually("the replica is in step", || async {
-            let there: i64 = self.primary.command(&["WAIT", "1", "100"]).await.expect("Redis answers");
+            let mut connection = connection.clone();
+            let mut requests = redis::pipe();
+            requests.cmd("SET").arg("in-step").arg("").ignore().cmd("WAIT").arg(1).arg(1_000);
+            let (there,): (i64,) = requests.query_async(&mut connection).await.expect("Redis answers");
             (there == 1).then_some(())
         })
         .await;

@@ -28,7 +28,10 @@ use crate::given::{
 };
 use crate::pair::Pair;
 
+/// Too short a wait on a loaded machine to count on: for writes that are meant to fall short.
 const QUICK: Duration = Duration::from_millis(150);
+/// Long enough.
+const PATIENT: Duration = Duration::from_secs(4);
 
 #[tokio::test]
 async fn a_commit_counts_once_a_replica_has_it() {
@@ -37,8 +40,9 @@ async fn a_commit_counts_once_a_replica_has_it() {
     let mut reader = join(&log, "a").await;
     log.append(&changes(0, 2)).await.expect("changes need no replica here");
     let entries = take(reader.as_mut(), 2).await;
+    // The answer may have come too late for the first try.
     let first = commit_one(&log, stateless(&entries[0], "a")).await;
-    assert!(matches!(first, CommitAnswer::Committed(_)), "{first:?}");
+    assert!(matches!(first, CommitAnswer::Committed(_) | CommitAnswer::Duplicate), "{first:?}");
     pair.replica.pause();
     let step = dealt_with(&entries[1], "a", 0);
     fails_short(log.commit(std::slice::from_ref(&step)).await);
@@ -103,7 +107,7 @@ async fn waiting_for_a_replica_holds_nobody_else_up() {
 #[tokio::test]
 async fn a_forgotten_script_is_loaded_within_the_exchange() {
     let pair = Pair::start().await;
-    let log = on_replica(&pair.primary, QUICK).await;
+    let log = on_replica(&pair.primary, PATIENT).await;
     let mut reader = join(&log, "a").await;
     log.append(&changes(0, 2)).await.expect("the log is there");
     let entries = take(reader.as_mut(), 2).await;

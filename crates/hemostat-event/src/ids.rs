@@ -365,6 +365,9 @@ impl Role {
     /// The roles that keep a state in the log.
     pub const AGENTS: [Self; 4] = [Self::Monitor, Self::Analyzer, Self::Responder, Self::Alert];
 
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Monitor, Self::Analyzer, Self::Responder, Self::Alert, Self::Operator];
+
     /// The word used in keys, groups and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -388,11 +391,7 @@ impl FromStr for Role {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        Self::AGENTS
-            .into_iter()
-            .chain([Self::Operator])
-            .find(|role| role.as_str() == text)
-            .ok_or_else(|| IdError::Role(text.to_owned()))
+        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or_else(|| IdError::Role(text.to_owned()))
     }
 }
 

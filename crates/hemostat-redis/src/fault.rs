@@ -85,9 +85,15 @@ fn answered_or(error: RedisError, otherwise: impl FnOnce(RedisError) -> LogError
         "NOAUTH" | "WRONGPASS" => {
             return refused("Redis wants a user and a password; see the URL of Redis", error);
         }
-        "NOPERM" => return refused("the user for Redis may not do this; see its ACL", error),
+        "NOPERM" => {
+            return refused("the user for Redis may not do this; `hemostat acl` prints what it needs", error);
+        }
         "WRONGTYPE" => {
             return refused("a key of the log holds something else; use another namespace", error);
+        }
+        // What a script may not do has no code of its own.
+        "ERR" if error.detail().is_some_and(|detail| detail.contains("The user executing the script")) => {
+            return refused("the user for Redis may not do this; `hemostat acl` prints what it needs", error);
         }
         "" => return otherwise(error),
         _ if error.kind() == ErrorKind::Io => return otherwise(error),

@@ -8,13 +8,14 @@
 //!
 //! | name | holds |
 //! |---|---|
-//! | `<type>`, `remediation_needed:<host>` | the streams; an entry has the fields `seq` and `event` |
+//! | `<type>`, `remediation_needed:<host>` | the streams; an entry has the fields `seq`, `event`, and `prev` where there is one before it about its container |
 //! | `streams` | the names of the streams that were ever written to or read from |
 //! | `seq` | the number of the partition's last event |
 //! | `state:<role>` | container → version, a space, the state |
 //! | `seen:<n>` | ids of the events and commits of the `n`-th half day since 1970; gone after 24 h |
 //! | `cursor` | group, a space, stream → the position from which a lost group goes on, a space, the last acknowledged entry |
 //! | `groups` | group, a space, stream → log time of the last sign of life of a member |
+//! | `last:<stream>` | container → its last entry there |
 //! | `lost` | group, a space, stream → entries that were trimmed away before the group had dealt with them |
 //! | `timers:<role>`, `timer:<role>` | when each timer can be taken; its due time, a space, who took it |
 //! | `lease:<name>` | owner, epoch and end of a lease |
@@ -32,6 +33,7 @@
 //! - RS-4: a lost connection, group, stream, script or everything is a normal state, from which the same process
 //!   goes on.
 
+pub mod acl;
 pub mod bare;
 mod commit;
 mod connect;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use hemostat_event::Role;
 
 use crate::config;
 
@@ -76,6 +77,8 @@ pub(crate) enum Command {
     Doctor(OutputArgs),
     /// Check the configuration and show every value with its origin
     CheckConfig(OutputArgs),
+    /// Print the rights each agent needs on Redis, as ACL rules
+    Acl(AclArgs),
     /// Ask a running agent for its health; for container health checks
     Healthcheck(HealthcheckArgs),
     /// Start sick containers and show live how each is healed; cleans up after itself
@@ -127,6 +130,40 @@ pub(crate) struct DemoArgs {
     /// Leave the containers and images in place.
     #[arg(long)]
     pub keep: bool,
+}
+
+/// `hemostat acl`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A user is named after the namespace and the role (hemostat-monitor). Without a password file it cannot
+log in until a password is set.
+
+Examples:
+  hemostat acl --role monitor --password-file /run/secrets/monitor | redis-cli
+  hemostat acl --form aclfile > /etc/redis/users.acl"
+)]
+pub(crate) struct AclArgs {
+    /// Only this role: monitor, analyzer, responder, alert, operator.
+    #[arg(long, value_name = "ROLE")]
+    pub role: Option<Role>,
+    /// File with the password; its SHA-256 is printed.
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+    /// What the rules are for.
+    #[arg(long, value_enum, default_value_t = AclForm::Commands)]
+    pub form: AclForm,
+    /// How to print.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// What rules are printed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AclForm {
+    /// Commands for redis-cli.
+    Commands,
+    /// Lines of an aclfile.
+    Aclfile,
 }
 
 /// How to print.

@@ -68,6 +68,7 @@ async fn dispatch(command: Command, config: Config) -> Result<(), Failure> {
         Command::Explain(args) => commands::explain::run(&config, &args).await,
         Command::Doctor(args) => commands::doctor::run(&config, args.output).await,
         Command::CheckConfig(args) => commands::check_config::run(&config, args.output),
+        Command::Acl(args) => commands::acl::run(&config, &args),
         Command::Healthcheck(args) => commands::healthcheck::run(&config, &args).await,
         Command::Demo(args) => commands::demo::run(config, &args).await,
         Command::Bench { command: BenchCommand::Reaction(args) } => {

@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod acl;
 pub(crate) mod bench_append;
 pub(crate) mod bench_hop;
 pub(crate) mod bench_reaction;

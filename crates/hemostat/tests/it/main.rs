@@ -10,4 +10,5 @@ mod layers;
 mod operator;
 mod reach;
 mod rig;
+mod rights;
 mod sharing;

@@ -1,0 +1,101 @@
+//! What each agent may do on Redis: the least its scripts and readers need.
+//!
+//! Redis checks every command of a script against the rights of its caller, so a stream can be closed to a role
+//! although all roles use the same scripts. Rules use selectors (Redis 7.0): a command is allowed where one of them
+//! names the command and all of its keys. Reading is open to all roles: the log has no secrets from its own agents.
+//!
+//! - A role appends only to its own streams: only the responder writes intents, a monitor writes no decisions.
+//! - A role acknowledges and takes over only on the streams it reads, and writes only its own states and timers.
+//! - Nobody may delete an entry. Only the responder, which may act anyway, trims: the janitor runs beside it.
+
+use hemostat_event::{EventType, Role};
+
+use crate::keys::Keys;
+
+/// Commands that change no key of the log. `WAITAOF`, which Redis 7.0 does not know by name, is one of the connection's.
+const ANYWHERE: &str = "+@connection -@admin -@dangerous +time +info +role +script|load +config|get +cluster|slots \
+                        +cluster|shards +cluster|info +cluster|nodes";
+
+/// The rules of a user that may do what an agent of `role` needs in the log `namespace`, as `ACL SETUSER` takes them;
+/// without a password. [`None`] where `namespace` is none.
+#[must_use]
+pub fn rules(role: Role, namespace: &str) -> Option<Vec<String>> {
+    Keys::new(namespace)?;
+    let key = |name: &str| format!("~{namespace}:{{*}}:{name}");
+    let mut rules =
+        vec!["on".to_owned(), "resetkeys".to_owned(), "resetchannels".to_owned(), "-@all".to_owned()];
+    rules.extend(ANYWHERE.split_whitespace().map(str::to_owned));
+    // Everything of the log, and nothing else, can be read.
+    rules.push(format!("(%R~{namespace}:{{*}}:* +@read)"));
+    let mut select = |commands: &str, keys: &[String]| rules.push(format!("({} {commands})", keys.join(" ")));
+
+    // What every writer keeps: numbers, names, known ids, its sign of life, the version of the layout.
+    select("+evalsha +eval +incrby", &[key("seq")]);
+    select("+sadd +expireat", &[key("seen:*"), key("streams")]);
+    select("+hset +hdel", &[key("agents")]);
+    select("+hsetnx", &[key("meta")]);
+    select("+set", &[key("barrier")]);
+
+    let writes = streams(writes(role), &key);
+    select("+xadd", &writes);
+    let latest = writes.iter().map(|stream| stream.replacen("}:", "}:last:", 1)).collect::<Vec<_>>();
+    select("+hset", &latest);
+    select("+hset +hdel", &[key(&format!("state:{role}"))]);
+    if role == Role::Monitor {
+        select("+hset", &[key("lease:engine:*")]);
+    }
+
+    let reads = reads(role);
+    if !reads.is_empty() {
+        let group = "+xreadgroup +xack +xclaim +xautoclaim +xgroup|create +xsetid";
+        select(group, &streams(reads, &key));
+        select("+zadd +zrem", &[key(&format!("timers:{role}"))]);
+        select("+hset +hdel", &[key(&format!("timer:{role}"))]);
+        select("+hset +hdel +hincrby", &[key("cursor"), key("groups"), key("lost")]);
+    }
+    if role == Role::Responder {
+        let all = EventType::ALL.map(|kind| kind.as_str().to_owned());
+        let all: Vec<_> = all.iter().map(String::as_str).chain(["remediation_needed:*"]).map(key).collect();
+        select("+xtrim +xgroup|destroy", &all);
+        select("+hset", &[key("lease:janitor")]);
+        select("+hdel", &[key("last:*")]);
+    }
+    Some(rules)
+}
+
+/// What a role appends.
+fn writes(role: Role) -> &'static [EventType] {
+    use EventType::{
+        ContainerChanged, ContainerSample, DeadLetter, Diagnosis, FalseAlarm, HealthAlert, HealthRecovered,
+        Notification, OperatorCommand, RemediationComplete, RemediationNeeded, RemediationStarted,
+        RemediationVerified,
+    };
+    match role {
+        Role::Monitor => &[ContainerSample, ContainerChanged, HealthAlert, HealthRecovered],
+        Role::Analyzer => &[Diagnosis, RemediationNeeded, FalseAlarm, DeadLetter],
+        Role::Responder => &[RemediationStarted, RemediationComplete, RemediationVerified, DeadLetter],
+        Role::Alert => &[Notification, DeadLetter],
+        Role::Operator => &[OperatorCommand],
+    }
+}
+
+/// What a role reads as a member of its group.
+fn reads(role: Role) -> &'static [EventType] {
+    use EventType::{
+        DeadLetter, HealthAlert, HealthRecovered, RemediationComplete, RemediationNeeded, RemediationVerified,
+    };
+    match role {
+        Role::Monitor | Role::Operator => &[],
+        Role::Analyzer => &[HealthAlert],
+        Role::Responder => &[RemediationNeeded],
+        Role::Alert => &[RemediationComplete, RemediationVerified, HealthRecovered, DeadLetter],
+    }
+}
+
+fn streams(types: &[EventType], key: &impl Fn(&str) -> String) -> Vec<String> {
+    let name = |kind: &EventType| match kind {
+        EventType::RemediationNeeded => key("remediation_needed:*"),
+        kind => key(kind.as_str()),
+    };
+    types.iter().map(name).collect()
+}

@@ -1,0 +1,180 @@
+//! Every agent under a user of its own, with the rights that `hemostat acl` prints and no others.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use hemostat_agent::log::{EventLog as _, LogError};
+use hemostat_docker::testing::Lab;
+use hemostat_event::{
+    Action, Basis, Cause, Channel, ContainerId, ContainerRef, Data, Envelope, Event, EventId, FalseAlarm,
+    RemediationStarted, Role, Source, Subject, Timestamp, Verdict, Verification,
+};
+use hemostat_redis::{RedisLog, RedisSettings};
+
+use crate::rig::{LIMIT, Process, Rig, hemostat, run};
+
+const PASSWORD: &str = "open sesame";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_agent_works_under_its_own_user() {
+    let _engine = crate::rig::ENGINE.lock().await;
+    let rig = with_users().await;
+    let lab = Lab::start().await.expect("a container engine");
+    let _agents: Vec<_> = Role::AGENTS
+        .into_iter()
+        .map(|role| {
+            let mut command = hemostat(&[role.as_str()]);
+            command
+                .env("HEMOSTAT_REDIS_URL", url(&rig, role))
+                .env("HEMOSTAT_HOST", "closed-host")
+                .env("HEMOSTAT_MONITOR_INTERVAL", "1s")
+                .env("HEMOSTAT_MONITOR_STABLE_FOR", "2s")
+                .env("HEMOSTAT_RESPONDER_STABILISE", "2s");
+            Process::start(&mut command)
+        })
+        .collect();
+    let script = "test -e /seen && exec tail -f /dev/null; : > /seen; exit 3";
+    let enable = |spec: &mut hemostat_docker::workload::WorkloadSpec| {
+        spec.labels.insert("hemostat.enable".to_owned(), "true".to_owned());
+    };
+    lab.run("web", script, enable).await.expect("a container");
+    let healed_and_told = |data: &Data| match data {
+        Data::RemediationVerified(verified) => verified.verdict == Verification::Verified,
+        Data::Notification(told) => told.channel == Channel::Terminal,
+        _ => false,
+    };
+    rig.until("healing and news of it", LIMIT, |events| {
+        2 <= events.iter().filter(|(_, event)| healed_and_told(&event.data)).count()
+    })
+    .await;
+    // The operator reads along.
+    for command in [&["log"][..], &["status"], &["incidents"]] {
+        let answer = run(hemostat(command).env("HEMOSTAT_REDIS_URL", url(&rig, Role::Operator)));
+        assert_eq!(answer.code, 0, "{command:?}: {}", answer.err);
+    }
+    // Only the responder may trim; the janitors beside the others ask for its lease and stand back.
+    let denied: Vec<HashMap<String, redis::Value>> =
+        rig.redis.command(&["ACL", "LOG", "64"]).await.expect("Redis answers");
+    let object = |denial: &HashMap<String, redis::Value>| format!("{:?}", denial.get("object"));
+    let others: Vec<_> = denied.iter().filter(|denial| !object(denial).contains("lease:janitor")).collect();
+    assert!(others.is_empty(), "{others:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_responder_writes_intents_and_a_monitor_writes_no_decisions() {
+    let rig = with_users().await;
+    for role in Role::ALL {
+        let settings =
+            RedisSettings { url: url(&rig, role), namespace: "hemostat".to_owned(), partitions: None };
+        let log = RedisLog::connect(settings).await.expect("every role can open the log");
+        for (data, allowed) in
+            [(Data::from(intent()), Role::Responder), (Data::from(decision()), Role::Analyzer)]
+        {
+            let event = event(role, data);
+            let kind = event.event_type();
+            match log.append(&[event]).await {
+                Ok(_) => assert_eq!(role, allowed, "the {role} may write {kind}"),
+                Err(LogError::Refused { reason, .. }) => {
+                    assert!(role != allowed && reason.contains("hemostat acl"), "{role} {kind}: {reason}");
+                }
+                Err(error) => panic!("{role} {kind}: {error:?}"),
+            }
+        }
+    }
+    // Nothing of what was refused is in the log, not even a number.
+    let events = rig.until("what was allowed", Duration::from_secs(5), |events| events.len() == 2).await;
+    assert_eq!(events.iter().map(|(position, _)| position.seq).collect::<Vec<_>>(), [1, 2]);
+}
+
+#[test]
+fn rules_are_printed_for_programs_and_a_password_is_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("password");
+    std::fs::write(&file, format!("{PASSWORD}\n")).expect("the folder can be written to");
+    let file = file.to_str().expect("a path in UTF-8");
+    for form in ["commands", "aclfile"] {
+        let answer =
+            run(&mut hemostat(&["acl", "--role", "monitor", "--form", form, "--password-file", file]));
+        assert_eq!(answer.code, 0, "{}", answer.err);
+        assert!(answer.out.contains("hemostat-monitor") && answer.out.contains('#'), "{}", answer.out);
+        assert!(!answer.out.contains(PASSWORD), "{}", answer.out);
+    }
+    let answer = run(&mut hemostat(&["acl", "--password-file", "/nowhere"]));
+    assert!(answer.code == 2 && answer.err.contains("/nowhere"), "{}", answer.err);
+}
+
+/// A Redis with a user for every role, made of what the command prints.
+async fn with_users() -> Rig {
+    let rig = Rig::start().await;
+    let answer = run(&mut hemostat(&["acl", "-o", "json"]));
+    assert_eq!(answer.code, 0, "{}", answer.err);
+    for line in answer.out.lines() {
+        let user: serde_json::Value = serde_json::from_str(line).expect("a line is an object");
+        let name = user["user"].as_str().expect("a user has a name");
+        let rules = user["rules"].as_array().expect("a user has rules");
+        let password = format!(">{PASSWORD}");
+        let mut words = vec!["ACL", "SETUSER", name, "reset", &password];
+        words.extend(rules.iter().map(|rule| rule.as_str().expect("a rule is a text")));
+        rig.redis_says(&words).await;
+    }
+    rig
+}
+
+fn url(rig: &Rig, role: Role) -> String {
+    format!("{}?user=hemostat-{role}&pass={}", rig.redis.url(), PASSWORD.replace(' ', "%20"))
+}
+
+fn subject() -> Subject {
+    "closed-host/web".parse().expect("a host and a container")
+}
+
+fn event(role: Role, data: Data) -> Event {
+    let subject = subject();
+    let envelope = Envelope {
+        id: EventId::observed(&subject, role, Timestamp::from_millis(1), data.event_type() as usize),
+        source: Source { role, instance: "test".to_owned() },
+        time: Timestamp::from_millis(1),
+        host: subject.host(),
+        subject: Some(subject),
+        incident: None,
+        cause: None,
+        traceparent: None,
+    };
+    Event { envelope, data }
+}
+
+fn intent() -> RemediationStarted {
+    RemediationStarted {
+        container: container(),
+        plan: EventId::observed(&subject(), Role::Analyzer, Timestamp::from_millis(1), 0),
+        action: Action::Restart { stop_timeout_secs: None },
+        target: container().id,
+        kinds: Vec::new(),
+        run_started_at: None,
+        attempt: 1,
+        budget: 3,
+        probe: false,
+        dry_run: true,
+    }
+}
+
+fn decision() -> FalseAlarm {
+    let verdict = Verdict {
+        cause: Cause::Unknown,
+        confidence: 0.9,
+        basis: Basis::Rule { rule: "a test".to_owned() },
+        cited: Vec::new(),
+        reason: "nothing is wrong".to_owned(),
+    };
+    FalseAlarm { container: container(), kinds: Vec::new(), verdict }
+}
+
+fn container() -> ContainerRef {
+    ContainerRef {
+        id: ContainerId::new("0123456789ab").expect("an id"),
+        name: "web".to_owned(),
+        image: "web:1".to_owned(),
+        project: None,
+        service: None,
+    }
+}

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hemostat_agent::log::{BoxError, LogError};
 use redis::Value;
 
+use crate::access::Access;
 use crate::fault::{self, Effect};
 use crate::keys::Keys;
 use crate::link::Link;
@@ -15,7 +16,7 @@ use crate::reply;
 /// Where the log is.
 #[derive(Clone)]
 pub struct RedisSettings {
-    /// `redis://[user:password@]host[:port][/db]` or `unix:///path/to/socket`.
+    /// `redis://[user:password@]host[:port][/db]`, `rediss://…` with TLS, or `unix:///path/to/socket`.
     pub url: String,
     /// What all keys begin with.
     pub namespace: String,
@@ -38,8 +39,18 @@ impl fmt::Debug for RedisSettings {
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The URL cannot be read, or names something this build cannot speak.
-    #[error("the URL of Redis is not valid (redis://host:6379 or unix:///path/to/socket)")]
+    #[error(
+        "the URL of Redis is not valid (redis://host:6379, rediss://host:6379 or unix:///path/to/socket)"
+    )]
     Url(#[source] BoxError),
+    /// A certificate or a key cannot be read.
+    #[error(
+        "the certificates for Redis cannot be used (redis.ca_file, redis.cert_file, redis.key_file: PEM)"
+    )]
+    Certificates(#[source] BoxError),
+    /// Certificates are of no use without TLS.
+    #[error("certificates for Redis are configured, and its URL is not encrypted; use rediss://")]
+    NotEncrypted,
     /// The namespace would spoil the keys.
     #[error("`{0}` is not a namespace (1 to 64 letters, digits, `:`, `.`, `-`, `_`)")]
     Namespace(String),
@@ -98,13 +109,20 @@ impl RedisLog {
     /// # Errors
     /// [`ConnectError`] says what to change; [`ConnectError::Log`] may pass by itself.
     pub async fn connect(settings: RedisSettings) -> Result<Self, ConnectError> {
+        Self::connect_with(settings, &Access::default()).await
+    }
+
+    /// The same, with what the server wants to know besides.
+    ///
+    /// # Errors
+    /// As for [`RedisLog::connect`].
+    pub async fn connect_with(settings: RedisSettings, access: &Access) -> Result<Self, ConnectError> {
         let RedisSettings { url, namespace, partitions } = settings;
         let keys = Keys::new(&namespace).ok_or_else(|| ConnectError::Namespace(namespace.clone()))?;
         if partitions == Some(0) {
             return Err(ConnectError::NoPartitions);
         }
-        let client = redis::Client::open(url).map_err(|error| ConnectError::Url(error.into()))?;
-        let link = Link::new(client);
+        let link = Link::new(access.client(&url)?);
         let info: String = link.query(redis::cmd("INFO"), Effect::Read).await?;
         let server = Server::read(&info);
         server.check()?;

@@ -33,6 +33,7 @@
 //! - RS-4: a lost connection, group, stream, script or everything is a normal state, from which the same process
 //!   goes on.
 
+mod access;
 pub mod acl;
 pub mod bare;
 mod commit;
@@ -52,6 +53,7 @@ mod status;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use access::Access;
 pub use connect::{ConnectError, RedisSettings};
 pub use durable::{Durability, DurabilitySettings};
 pub use log::RedisLog;

@@ -9,7 +9,7 @@ use hemostat_agent::containers::Containers;
 use hemostat_docker::{DockerEngine, EngineSettings};
 use hemostat_event::HostName;
 use hemostat_redis::managed::{ManagedRedis, ManagedSettings};
-use hemostat_redis::{RedisLog, RedisSettings};
+use hemostat_redis::{Access, RedisLog, RedisSettings};
 use tokio::net::TcpListener;
 
 use crate::config::{Config, Listen, Secret};
@@ -21,10 +21,10 @@ use crate::exit::{Failure, OrFailure};
 /// Exit 3 when there is none or it does not answer.
 pub(crate) async fn log(config: &Config) -> Result<RedisLog, Failure> {
     let url = match &config.redis.url {
-        Some(url) => url.clone(),
+        Some(url) => return open(config, url, &access(config)?).await,
         None => private_url(config)?,
     };
-    open(config, &url).await
+    open(config, &url, &Access::default()).await
 }
 
 /// Starts the private Redis where none is configured.
@@ -33,21 +33,21 @@ pub(crate) async fn log(config: &Config) -> Result<RedisLog, Failure> {
 /// Exit 3 when there is no redis-server, or the configured one does not answer.
 pub(crate) async fn log_or_private(config: &Config) -> Result<(RedisLog, Option<ManagedRedis>), Failure> {
     if let Some(url) = &config.redis.url {
-        return Ok((open(config, url).await?, None));
+        return Ok((open(config, url, &access(config)?).await?, None));
     }
     let managed = ManagedRedis::start(ManagedSettings { data_dir: data_dir(config)?, binary: None }).await;
     let managed = managed.context("failed to start a private Redis (or set redis.url)").or_unreachable()?;
-    let log = open(config, &Secret::new(managed.url().to_owned())).await?;
+    let log = open(config, &Secret::new(managed.url().to_owned()), &Access::default()).await?;
     Ok((log, Some(managed)))
 }
 
-async fn open(config: &Config, url: &Secret) -> Result<RedisLog, Failure> {
+async fn open(config: &Config, url: &Secret, access: &Access) -> Result<RedisLog, Failure> {
     let settings = RedisSettings {
         url: url.reveal().to_owned(),
         namespace: config.redis.namespace.clone(),
         partitions: config.redis.partitions,
     };
-    let log = RedisLog::connect(settings)
+    let log = RedisLog::connect_with(settings, access)
         .await
         .context("failed to open the event log at redis.url (HEMOSTAT_REDIS_URL)")
         .or_unreachable()?;
@@ -56,6 +56,35 @@ async fn open(config: &Config, url: &Secret) -> Result<RedisLog, Failure> {
         tracing::warn!("{warning}");
     }
     Ok(log)
+}
+
+/// What the configured Redis wants to know of its clients.
+fn access(config: &Config) -> Result<Access, Failure> {
+    let redis = &config.redis;
+    let read = |key: &str, path: &Option<PathBuf>| match path {
+        None => Ok(None),
+        Some(path) => {
+            let bytes =
+                std::fs::read(path).with_context(|| format!("failed to read `{}` ({key})", path.display()));
+            bytes.or_usage().map(Some)
+        }
+    };
+    let identity =
+        match (read("redis.cert_file", &redis.cert_file)?, read("redis.key_file", &redis.key_file)?) {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (None, None) => None,
+            _ => {
+                return Err(Failure::Usage(anyhow!(
+                    "redis.cert_file and redis.key_file belong together; set both or none"
+                )));
+            }
+        };
+    Ok(Access {
+        user: redis.user.clone(),
+        password: redis.password.as_ref().map(|password| password.reveal().to_owned()),
+        authorities: read("redis.ca_file", &redis.ca_file)?,
+        identity,
+    })
 }
 
 fn private_url(config: &Config) -> Result<Secret, Failure> {

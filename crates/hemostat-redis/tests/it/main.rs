@@ -14,4 +14,5 @@ mod pressure;
 mod reading;
 mod safe;
 mod scripts;
+mod tls;
 mod trim;

@@ -49,7 +49,7 @@ impl Pair {
 }
 
 /// A port that nobody listens on.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("the system has a free port");
     listener.local_addr().expect("it is bound").port()
 }

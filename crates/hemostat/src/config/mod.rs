@@ -94,6 +94,16 @@ pub(crate) enum Listen {
 pub(crate) struct Redis {
     /// Where it is; a private one is started when absent.
     pub url: Option<Secret>,
+    /// The user of the log, where the URL names none.
+    pub user: Option<String>,
+    /// Its password, where the URL has none.
+    pub password: Option<Secret>,
+    /// Certificates of those who vouch for the server, in PEM.
+    pub ca_file: Option<PathBuf>,
+    /// The client's certificate, in PEM.
+    pub cert_file: Option<PathBuf>,
+    /// Its key, in PEM.
+    pub key_file: Option<PathBuf>,
     /// First part of every key.
     pub namespace: String,
     /// Partitions of a new log.

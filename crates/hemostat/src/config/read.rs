@@ -33,6 +33,11 @@ pub(super) fn read(values: Values, problems: &mut Vec<String>) -> Config {
         listen: listen(&mut reader),
         redis: Redis {
             url: reader.optional("redis.url", redis_url),
+            user: reader.optional("redis.user", |text| Ok(text.to_owned())),
+            password: reader.optional("redis.password", |text| Ok(Secret::new(text.to_owned()))),
+            ca_file: reader.optional("redis.ca_file", |text| Ok(text.into())),
+            cert_file: reader.optional("redis.cert_file", |text| Ok(text.into())),
+            key_file: reader.optional("redis.key_file", |text| Ok(text.into())),
             namespace: reader.read("redis.namespace", namespace),
             partitions: reader.optional("redis.partitions", |text| {
                 in_range::<u16>(text, 1, 1_024).map_err(|error| error + " (partitions)")

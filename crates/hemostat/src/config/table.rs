@@ -67,8 +67,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
     secret(
         "redis.url",
         None,
-        "redis://[user:password@]host:port/db or unix:///path; a private redis-server is started by `up` when empty.",
+        "redis://[user:password@]host:port/db, rediss:// with TLS, or unix:///path; a private redis-server is started by `up` when empty.",
     ),
+    plain("redis.user", "", "User of Redis, where the URL names none; see `hemostat acl`."),
+    secret("redis.password", None, "Its password, where the URL has none."),
+    plain("redis.ca_file", "", "Certificates that vouch for Redis, in PEM; the host's own when empty."),
+    plain("redis.cert_file", "", "Certificate by which Redis knows this client, in PEM."),
+    plain("redis.key_file", "", "Key of that certificate, in PEM."),
     plain("redis.namespace", "hemostat", "First part of every key."),
     plain("redis.partitions", "", "Partitions of a new log; fixed at its creation (1 when empty)."),
     plain(

@@ -107,6 +107,11 @@ impl EventLog for Interposed {
         self.log.bury(at, consumer, host, source, letter).await
     }
 
+    async fn give_back(&self, role: Role, consumer: &str, timers: &[Timer]) -> Result<(), LogError> {
+        (self.before)(Request::Other("give_back")).await?;
+        self.log.give_back(role, consumer, timers).await
+    }
+
     async fn lease(
         &self,
         name: &str,
@@ -185,5 +190,10 @@ impl GroupReader for Reader {
     async fn renew(&mut self, entries: &[EntryRef]) -> Result<(), LogError> {
         (self.before)(Request::Other("renew")).await?;
         self.reader.renew(entries).await
+    }
+
+    async fn hand_over(&mut self) -> Result<(), LogError> {
+        (self.before)(Request::Other("hand_over")).await?;
+        self.reader.hand_over().await
     }
 }

@@ -140,6 +140,13 @@ pub trait GroupReader: Send {
     /// # Errors
     /// As for [`GroupReader::read`].
     async fn renew(&mut self, entries: &[EntryRef]) -> Result<(), LogError>;
+
+    /// Gives back whatever is pending for this consumer: other members take it at their next look, and it counts as
+    /// delivered once less. What was dealt with meanwhile, or is somebody else's, stays as it is.
+    ///
+    /// # Errors
+    /// As for [`GroupReader::read`]. What was not given back is taken over in the end.
+    async fn hand_over(&mut self) -> Result<(), LogError>;
 }
 
 /// A state with its version: the number of events folded into it.
@@ -292,6 +299,9 @@ pub trait EventLog: Send + Sync {
         lease: Duration,
         max: usize,
     ) -> Result<Vec<Timer>, LogError>;
+
+    /// Gives timers back that `consumer` has taken: they are due again at once.
+    async fn give_back(&self, role: Role, consumer: &str, timers: &[Timer]) -> Result<(), LogError>;
 
     /// Moves an entry of the group `letter.group` to the dead letters: appends the [`letter_event`], in whose
     /// `original` the entry's fields stand, and acknowledges. Fenced or early like a commit, and a repetition is a

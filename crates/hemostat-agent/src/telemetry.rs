@@ -216,6 +216,12 @@ impl Telemetry {
         );
     }
 
+    /// A replica that ends could not hand over what it had; others take it over when it has been idle for long enough.
+    pub fn hand_over_failed(&self, role: Role, error: &LogError) {
+        self.log_errors.with_label_values(&[role.as_str()]).inc();
+        info!(%role, error = chain(error), "unfinished inputs could not be handed over");
+    }
+
     /// A commit found another version of the state.
     pub fn conflict(&self, role: Role, subject: &Subject) {
         self.conflicts.with_label_values(&[role.as_str()]).inc();

@@ -93,7 +93,7 @@ pub(crate) fn state(value: Value) -> Result<Versioned, LogError> {
 }
 
 /// What tells a timer from others. Subjects and ids have no spaces; a name may.
-fn timer_member(timer: &Timer) -> String {
+pub(crate) fn timer_member(timer: &Timer) -> String {
     format!("{} {} {}", timer.subject, timer.cause, timer.name)
 }
 

@@ -21,7 +21,7 @@ use crate::fault::{self, Effect};
 use crate::keys::Keys;
 use crate::link::Link;
 use crate::reader::Reader;
-use crate::scripts::{APPEND, COMMIT, LEASE, RELEASE, TAKE_DUE};
+use crate::scripts::{APPEND, COMMIT, GIVE_BACK, LEASE, RELEASE, TAKE_DUE};
 use crate::{keeping, reply, status};
 
 /// Entries of the stream of samples that are kept whatever their age, give or take a node of the stream: at some 600
@@ -314,6 +314,21 @@ impl EventLog for RedisLog {
             }
         }
         Ok(timers)
+    }
+
+    async fn give_back(&self, role: Role, consumer: &str, timers: &[Timer]) -> Result<(), LogError> {
+        let by_partition =
+            group_by(timers.iter(), |timer| Ok(self.shared.partition_of(&timer.subject.host())))?;
+        for (partition, timers) in by_partition {
+            let mut call = self.script_call(&GIVE_BACK, partition);
+            call.arg(role.as_str());
+            for timer in timers {
+                let due = timer.due.micros();
+                call.arg(commit::timer_member(timer)).arg(due).arg(format!("{due} {consumer}"));
+            }
+            self.shared.link.run_one(&GIVE_BACK, call, Effect::Write).await?;
+        }
+        Ok(())
     }
 
     async fn bury(

@@ -23,9 +23,9 @@ use tracing::{debug, warn};
 use crate::connect::{self, ConnectError};
 use crate::fault::Effect;
 use crate::keeping::Signs;
-use crate::log::Shared;
+use crate::log::{Shared, millis};
 use crate::reply;
-use crate::scripts::{JOIN, RENEW};
+use crate::scripts::{HAND_OVER, JOIN, RENEW};
 use flight::Flight;
 use side::Side;
 
@@ -126,6 +126,21 @@ impl GroupReader for Reader {
         if !calls.is_empty() {
             self.shared.link.run(&RENEW, &calls, Effect::Read).await?;
         }
+        Ok(())
+    }
+
+    async fn hand_over(&mut self) -> Result<(), LogError> {
+        let Membership { role, consumer, claim_after, streams, .. } = &*self.membership;
+        for (partition, _) in &self.flights {
+            let mut call = HAND_OVER.call(&self.shared.keys.seq(*partition));
+            call.arg(role.as_str()).arg(consumer).arg(millis(*claim_after));
+            for stream in streams {
+                call.arg(stream.to_string());
+            }
+            // A repetition would count down twice; who takes an entry over with a try too many is not harmed.
+            self.shared.link.run_one(&HAND_OVER, call, Effect::Write).await?;
+        }
+        self.ready.clear();
         Ok(())
     }
 }

@@ -35,6 +35,10 @@ scripts! {
     JOIN = "", "scripts/join.lua";
     /// Renews entries.
     RENEW = "flags=allow-oom", "scripts/renew.lua";
+    /// Gives entries back.
+    HAND_OVER = "flags=allow-oom", "scripts/hand_over.lua";
+    /// Gives timers back.
+    GIVE_BACK = "flags=allow-oom", "scripts/give_back.lua";
     /// Takes due timers.
     TAKE_DUE = "flags=allow-oom", "scripts/take_due.lua";
     /// Takes or renews a lease.

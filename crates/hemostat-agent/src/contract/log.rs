@@ -8,6 +8,7 @@ pub mod commit;
 mod events;
 pub mod forgetting;
 pub mod group;
+pub mod handing;
 pub mod keeping;
 pub mod leases;
 pub mod letters;
@@ -214,6 +215,12 @@ macro_rules! log_contract {
                 a_group_tells_what_is_pending_and_unread,
                 a_group_that_is_done_has_nothing_pending_and_nothing_unread,
                 every_group_is_told_apart,
+            }
+            handing {
+                what_is_handed_over_is_taken_at_once_and_counts_as_no_try,
+                a_hand_over_touches_nothing_else,
+                a_successor_of_the_same_name_finds_what_was_handed_over,
+                timers_given_back_are_due_at_once,
             }
             keeping {
                 what_a_group_needs_is_not_trimmed,

@@ -298,6 +298,16 @@ impl EventLog for MemoryLog {
         })
     }
 
+    async fn give_back(&self, role: Role, consumer: &str, timers: &[Timer]) -> Result<(), LogError> {
+        self.write(|state, _| {
+            for timer in timers {
+                let partition = self.partition_of(&timer.subject.host());
+                state.part(partition).give_timer_back(role, timer, consumer);
+            }
+            Ok(())
+        })
+    }
+
     async fn bury(
         &self,
         at: &EntryRef,

@@ -9,7 +9,8 @@
 //! - RL-1: an input is acknowledged by the commit of its last decision or by its dead letter, by nothing else.
 //! - RL-2: an effect is performed only after the commit of the decision that asked for it.
 //! - RL-3: on a shutdown nothing new is begun, what runs has [`Settings::drain`] to end, and what has not ended
-//!   stays pending for another replica. That holds while the log is away too.
+//!   is handed over: another replica takes it at once, and it counts as no try. While the log is away it stays pending
+//!   and is taken over later.
 //! - RL-4: a log that is away is waited for and counts as no try: an outage makes no dead letters.
 //! - RL-5: an input that cannot be dealt with (its decision panics, its state cannot be read) costs its container
 //!   the tries it is allowed and then becomes a dead letter; other containers go on meanwhile.
@@ -94,7 +95,7 @@ impl Settings {
             claim_after: Duration::from_secs(30),
             timer_interval: Duration::from_millis(250),
             // The promise to operators is two seconds, the rest is for the connections.
-            drain: Duration::from_millis(1_500),
+            drain: Duration::from_millis(1_300),
         }
     }
 }
@@ -120,6 +121,8 @@ const TURN_MAX: Duration = Duration::from_millis(500);
 const STATES_MAX: usize = 2_048;
 /// Time for the lanes to tell what they cut off, after the drain.
 const CUT: Duration = Duration::from_millis(100);
+/// Time to hand over what is left, after that.
+const HAND_OVER: Duration = Duration::from_millis(300);
 
 /// Wait before try number `attempt + 1`. Without jitter: inputs of one replica are spread by their own arrival.
 fn backoff(attempt: u32) -> Duration {
@@ -185,11 +188,11 @@ where
         let (work_tx, work_rx) = mpsc::channel(self.settings.in_flight_max + timekeeper::TIMERS_MAX);
 
         let mut parts = JoinSet::new();
-        parts.spawn(self.reader(work_tx.clone()).run(stop.clone()));
-        let timekeeper = self.timekeeper(work_tx);
-        let stopping = stop.clone();
+        let drained = CancellationToken::new();
+        parts.spawn(self.reader(work_tx.clone()).run(stop.clone(), drained.clone()));
+        let timekeeper = self.timekeeper(work_tx).run(stop.clone(), drained.clone());
         parts.spawn(async move {
-            timekeeper.run(stopping).await;
+            timekeeper.await;
             Ok(())
         });
         let stepper = Arc::new(step::Stepper {
@@ -209,6 +212,7 @@ where
         let lanes = lanes::run(stepper, work_rx, drain, stop.clone());
         parts.spawn(async move {
             lanes.await;
+            drained.cancel();
             Ok(())
         });
         until_ended(parts, stop, drain).await
@@ -257,7 +261,7 @@ async fn until_ended(
     let mut answer = Ok(());
     let mut cut = pin!(async {
         stop.cancelled().await;
-        sleep(drain + CUT).await;
+        sleep(drain + CUT + HAND_OVER).await;
     });
     loop {
         tokio::select! {

@@ -26,14 +26,24 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Reads until `stop`; waits out whatever can pass.
-    pub(super) async fn run(self, stop: CancellationToken) -> Result<(), LogError> {
+    /// Reads until `stop`; waits out whatever can pass. When the lanes have `drained`, what is left is handed over.
+    pub(super) async fn run(
+        self,
+        stop: CancellationToken,
+        drained: CancellationToken,
+    ) -> Result<(), LogError> {
         let mut failures = 0;
         while !stop.is_cancelled() {
             self.tick.tick();
             let error = match self.log.join(self.membership.clone()).await {
                 Ok(mut reader) => match self.read_on(reader.as_mut(), &mut failures, &stop).await {
-                    Ok(()) => return Ok(()),
+                    Ok(()) => {
+                        drained.cancelled().await;
+                        if let Err(error) = reader.hand_over().await {
+                            self.telemetry.hand_over_failed(self.membership.role, &error);
+                        }
+                        return Ok(());
+                    }
                     Err(error) => error,
                 },
                 Err(error @ LogError::Refused { .. }) => return Err(error),

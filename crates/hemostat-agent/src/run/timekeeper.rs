@@ -29,8 +29,20 @@ pub(super) struct Timekeeper {
 }
 
 impl Timekeeper {
-    /// Takes timers until `stop`.
-    pub(super) async fn run(self, stop: CancellationToken) {
+    /// Takes timers until `stop`. When the lanes have `drained`, those that are left are given back.
+    pub(super) async fn run(self, stop: CancellationToken, drained: CancellationToken) {
+        self.take_until(&stop).await;
+        // What is dealt with during the drain is not in this consumer's hands any more, and left alone.
+        let left = self.room.in_flight();
+        drained.cancelled().await;
+        if !left.is_empty()
+            && let Err(error) = self.log.give_back(self.role, &self.consumer, &left).await
+        {
+            self.telemetry.hand_over_failed(self.role, &error);
+        }
+    }
+
+    async fn take_until(&self, stop: &CancellationToken) {
         let batch = u32::try_from(TIMERS_BATCH).unwrap_or(u32::MAX);
         while !stop.is_cancelled() {
             if !self.room.has(batch, self.interval).await {
@@ -54,7 +66,7 @@ impl Timekeeper {
                 }
             };
             if !full {
-                pause(self.interval, &stop).await;
+                pause(self.interval, stop).await;
             }
         }
     }

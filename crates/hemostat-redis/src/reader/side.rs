@@ -25,7 +25,8 @@ const REGROUPS_MAX: u32 = 3;
 /// Part of the claim time after which idle entries are looked for again, within the limits that follow.
 const CLAIMS_PER_CLAIM_TIME: u32 = 4;
 const CLAIM_EVERY_MIN: Duration = Duration::from_millis(10);
-const CLAIM_EVERY_MAX: Duration = Duration::from_secs(5);
+/// A replica that ends in order hands its entries over, and they should not wait.
+const CLAIM_EVERY_MAX: Duration = Duration::from_secs(1);
 
 /// A reader's side of one partition.
 pub(super) struct Side {

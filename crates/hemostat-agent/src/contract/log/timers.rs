@@ -251,7 +251,7 @@ async fn set(harness: &dyn Harness, timers: impl Into<Vec<Timer>>) {
 }
 
 /// A timer that `a` has taken for `lease`, set by a first step on the container, whose state has version 1 since.
-async fn one_taken(harness: &dyn Harness, lease: Duration) -> (Arc<dyn EventLog>, Timer) {
+pub(super) async fn one_taken(harness: &dyn Harness, lease: Duration) -> (Arc<dyn EventLog>, Timer) {
     let (log, entry) = one_pending(harness).await;
     let timer = Timer { due: now(&log).await, ..timer("verify", 1) };
     let step = Commit { timers: vec![timer.clone()], ..dealt_with(&entry, "a", 0) };
@@ -267,7 +267,7 @@ fn unacknowledged(mut step: Commit) -> Commit {
     step
 }
 
-async fn take_due(log: &Arc<dyn EventLog>, consumer: &str, lease: Duration) -> Vec<Timer> {
+pub(super) async fn take_due(log: &Arc<dyn EventLog>, consumer: &str, lease: Duration) -> Vec<Timer> {
     log.take_due(ROLE, consumer, lease, 10).await.expect("the log is there")
 }
 

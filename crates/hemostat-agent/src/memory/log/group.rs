@@ -85,6 +85,14 @@ impl Group {
         }
     }
 
+    /// Gives back what is pending for `consumer`, as if nobody had touched it for `span`.
+    pub(super) fn hand_over(&mut self, consumer: &str, span: Duration, now: Timestamp) {
+        for pending in self.pending.values_mut().filter(|pending| pending.consumer == consumer) {
+            pending.since = pending.since.min(now - span);
+            pending.attempts = pending.attempts.saturating_sub(1);
+        }
+    }
+
     /// Whether the entry was pending.
     pub(super) fn acknowledge(&mut self, id: EntryId) -> bool {
         self.pending.remove(&id).is_some()

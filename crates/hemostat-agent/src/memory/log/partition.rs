@@ -208,6 +208,14 @@ impl Part {
         }
     }
 
+    pub(super) fn give_timer_back(&mut self, role: Role, timer: &Timer, consumer: &str) {
+        if let Some(deadline) = self.timers.get_mut(&timer_key(role, timer))
+            && deadline.taken.as_ref().is_some_and(|(by, _)| by == consumer)
+        {
+            deadline.taken = None;
+        }
+    }
+
     pub(super) fn state(&self, role: Role, subject: &Subject) -> Versioned {
         self.states.get(&(role, subject.clone())).cloned().unwrap_or_default()
     }

@@ -134,6 +134,18 @@ impl GroupReader for MemoryReader {
         }
         Ok(())
     }
+
+    async fn hand_over(&mut self) -> Result<(), LogError> {
+        let Membership { role, ref consumer, claim_after, .. } = self.membership;
+        {
+            let (mut state, now) = self.log.asked()?;
+            for (partition, stream) in &self.places {
+                state.part(*partition).group(stream, role).hand_over(consumer, claim_after, now);
+            }
+        }
+        self.log.changed.send_modify(|number| *number += 1);
+        Ok(())
+    }
 }
 
 fn place(partition: Partition, stream: &StreamName, id: EntryId) -> EntryRef {

@@ -57,6 +57,24 @@ async fn what_takes_too_long_is_cut_off_and_another_replica_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_replica_leaves_is_with_another_at_once_and_its_tries_are_not_counted() {
+    let log = log();
+    let slow = Hands::new(&log, Duration::from_secs(60));
+    let one_try = |settings: &mut crate::run::Settings| settings.attempts_max = 1;
+    let ending = Replica::start(shared(&log), &slow, "a", one_try);
+    let inputs = give(&log, &[order("db", 1, "ask"), order("web", 2, "wait say")]).await;
+    until("the question", || async { slow.count(Effect::Ask) == 1 }).await;
+    let quick = Hands::new(&log, Duration::ZERO);
+    let heir = Replica::start(shared(&log), &quick, "b", one_try);
+    ending.stop().await;
+    let ended = tokio::time::Instant::now();
+    until("the answer", || async { told(&log).await == inputs[..1] }).await;
+    assert!(ended.elapsed() < Duration::from_millis(1_500), "{:?}", ended.elapsed());
+    assert_eq!((letters(&log).await, pending(&log).await), (vec![], 0));
+    heir.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_replica_ends_in_time_although_the_log_is_away() {
     let log = log();
     let replica = busy(&log, shared(&log)).await;

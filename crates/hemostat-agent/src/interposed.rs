@@ -87,12 +87,13 @@ impl EventLog for Interposed {
     async fn take_due(
         &self,
         role: Role,
+        host: Option<&HostName>,
         consumer: &str,
         lease: Duration,
         max: usize,
     ) -> Result<Vec<Timer>, LogError> {
         (self.before)(Request::Other("take_due")).await?;
-        self.log.take_due(role, consumer, lease, max).await
+        self.log.take_due(role, host, consumer, lease, max).await
     }
 
     async fn bury(

@@ -291,10 +291,12 @@ pub trait EventLog: Send + Sync {
     async fn join(&self, membership: Membership) -> Result<Box<dyn GroupReader>, LogError>;
 
     /// Takes timers of `role` that are due by the log's clock, at most `max`, for `lease` long; a timer that is not
-    /// dealt with by then can be taken again, by anybody.
+    /// dealt with by then can be taken again, by anybody. With a `host` only those of its containers: an engine
+    /// knows no others.
     async fn take_due(
         &self,
         role: Role,
+        host: Option<&HostName>,
         consumer: &str,
         lease: Duration,
         max: usize,

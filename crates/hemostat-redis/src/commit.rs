@@ -2,7 +2,7 @@
 
 use hemostat_agent::log::{Commit, CommitAnswer, CommitInput, LogError, StreamName, Versioned};
 use hemostat_core::role::Timer;
-use hemostat_event::{Event, EventId, EventType, Subject, Timestamp, codec};
+use hemostat_event::{Event, EventId, EventType, HostName, Subject, Timestamp, codec};
 use redis::{Cmd, Value};
 
 use crate::fault::unexpected;
@@ -95,6 +95,11 @@ pub(crate) fn state(value: Value) -> Result<Versioned, LogError> {
 /// What tells a timer from others. Subjects and ids have no spaces; a name may.
 pub(crate) fn timer_member(timer: &Timer) -> String {
     format!("{} {} {}", timer.subject, timer.cause, timer.name)
+}
+
+/// What the members of all timers of a host begin with, and no others.
+pub(crate) fn timers_of(host: &HostName) -> String {
+    format!("{host}/")
 }
 
 /// Reads a timer from its member and its due time.

@@ -162,12 +162,14 @@ impl RedisLog {
         &self,
         partition: Partition,
         role: Role,
+        host: Option<&HostName>,
         consumer: &str,
         lease: Duration,
         max: usize,
     ) -> Result<Vec<Timer>, LogError> {
         let mut call = self.script_call(&TAKE_DUE, partition);
         call.arg(role.as_str()).arg(consumer).arg(micros(lease)).arg(max);
+        call.arg(host.map_or_else(String::new, commit::timers_of));
         let answer = self.shared.link.run_one(&TAKE_DUE, call, Effect::Write).await?;
         let mut timers = Vec::new();
         let mut flat = reply::array(answer)?.into_iter();
@@ -294,11 +296,12 @@ impl EventLog for RedisLog {
     async fn take_due(
         &self,
         role: Role,
+        host: Option<&HostName>,
         consumer: &str,
         lease: Duration,
         max: usize,
     ) -> Result<Vec<Timer>, LogError> {
-        let partitions = self.partitions();
+        let partitions = host.map_or_else(|| self.partitions(), |host| vec![self.partition_of(host)]);
         let first = self.shared.turn.fetch_add(1, Ordering::Relaxed) % partitions.len();
         let mut timers: Vec<Timer> = Vec::new();
         for partition in partitions.iter().cycle().skip(first).take(partitions.len()) {
@@ -306,7 +309,7 @@ impl EventLog for RedisLog {
             if room == 0 {
                 break;
             }
-            match self.take_due_in(*partition, role, consumer, lease, room).await {
+            match self.take_due_in(*partition, role, host, consumer, lease, room).await {
                 Ok(taken) => timers.extend(taken),
                 // What was taken before must not be lost until its lease ends; the next call meets the failure.
                 Err(_failure) if !timers.is_empty() => break,

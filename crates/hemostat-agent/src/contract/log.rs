@@ -170,6 +170,7 @@ macro_rules! log_contract {
                 a_timer_is_taken_when_it_is_due,
                 due_timers_come_in_the_order_of_their_deadlines,
                 no_more_timers_are_taken_than_asked_for,
+                timers_of_other_hosts_are_left_to_them,
                 a_taken_timer_is_not_taken_again_before_its_lease_ends,
                 a_timer_comes_back_when_its_lease_ends,
                 setting_a_timer_again_moves_it,

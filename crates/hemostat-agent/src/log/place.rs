@@ -49,6 +49,15 @@ impl StreamName {
         }
     }
 
+    /// The host whose events alone are in it.
+    #[must_use]
+    pub fn host(&self) -> Option<&HostName> {
+        match self {
+            Self::Type(_) => None,
+            Self::Plans(host) => Some(host),
+        }
+    }
+
     /// The type of the events in it.
     #[must_use]
     pub fn event_type(&self) -> EventType {

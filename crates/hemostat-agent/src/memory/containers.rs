@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use hemostat_core::engine::{Counters, EngineEvent, EngineEventKind, EngineInfo, Inspection};
 use hemostat_event::{ContainerId, RunState, Timestamp};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::containers::{Containers, EngineError};
 
@@ -95,8 +95,8 @@ struct State {
 #[derive(Debug, Clone)]
 pub struct MemoryContainers {
     state: Arc<Mutex<State>>,
-    /// Wakes the event streams; the number means nothing.
-    changed: watch::Sender<u64>,
+    /// Wakes the event streams, in the order in which they began to wait: a `watch` wakes them in a random one.
+    changed: Arc<Notify>,
 }
 
 /// Most bytes of a log tail: the port's promise.
@@ -123,7 +123,7 @@ impl MemoryContainers {
             calls: Vec::new(),
             epoch: 0,
         };
-        Self { state: Arc::new(Mutex::new(state)), changed: watch::Sender::new(0) }
+        Self { state: Arc::new(Mutex::new(state)), changed: Arc::default() }
     }
 
     /// The engine's time.
@@ -162,6 +162,12 @@ impl MemoryContainers {
         let mut state = self.lock();
         let known = state.containers.entry(id.clone()).or_default();
         known.inspection = Inspection { id: Some(id.clone()), ..inspection };
+    }
+
+    /// What an inspection would say, without one in the journal; `None` when there is no such container.
+    #[must_use]
+    pub fn inspection(&self, id: &ContainerId) -> Option<Inspection> {
+        self.lock().containers.get(id).map(|known| known.inspection.clone())
     }
 
     /// Changes what an inspection says.
@@ -268,7 +274,7 @@ impl MemoryContainers {
     }
 
     fn wake(&self) {
-        self.changed.send_modify(|changes| *changes = changes.wrapping_add(1));
+        self.changed.notify_waiters();
     }
 
     fn known<T>(&self, id: &ContainerId, change: impl FnOnce(&mut Known) -> T) -> T {
@@ -395,12 +401,12 @@ fn follow(
     from: usize,
     epoch: u64,
 ) -> BoxStream<'static, Result<EngineEvent, EngineError>> {
-    let changes = engine.changed.subscribe();
-    stream::unfold(Some((engine, changes, from)), move |open| async move {
-        let (engine, mut changes, next) = open?;
+    stream::unfold(Some((engine, from)), move |open| async move {
+        let (engine, next) = open?;
+        let changes = Arc::clone(&engine.changed);
         loop {
-            // Marked as seen before looking, so that a change in between wakes the wait below.
-            changes.mark_unchanged();
+            // Made before looking, so that a change in between ends the wait below.
+            let changed = changes.notified();
             let (event, broken) = {
                 let state = engine.lock();
                 (state.events.get(next).cloned(), state.epoch != epoch)
@@ -409,9 +415,9 @@ fn follow(
                 return Some((Err(down()), None));
             }
             if let Some(event) = event {
-                return Some((Ok(event), Some((engine, changes, next + 1))));
+                return Some((Ok(event), Some((engine, next + 1))));
             }
-            changes.changed().await.expect("the stream holds the engine, and with it the sender");
+            changed.await;
         }
     })
     .boxed()

@@ -6,12 +6,14 @@
 //!
 //! The clock is one of two:
 //! - [`MemoryLog::new`] goes with the clock of tokio, which a test can pause; then waiting costs no real time.
+//!   [`MemoryLog::advance`] makes it jump.
 //! - [`MemoryLog::manual`] moves only by [`MemoryLog::advance`]. The wait of a read ends by an entry or by
 //!   advancing past its end: whoever waits for a reader to give up has to advance.
 //!
 //! It behaves as the log on Redis does where that matters to its users: a lost group begins at its cursor, before
 //! the oldest entry that is not acknowledged, and repeats what was acknowledged after that.
 
+mod defect;
 mod group;
 mod partition;
 mod reader;
@@ -25,7 +27,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hemostat_core::role::Timer;
 use hemostat_event::{DeadLetter, Event, HostName, Role, Source, Subject, Timestamp};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::log::{
@@ -33,6 +35,7 @@ use crate::log::{
     EventLog, GroupReader, GroupStatus, Lease, LogError, Membership, Partition, Pressure, StreamName, Trim,
     Trimmed, Versioned,
 };
+pub use defect::Defect;
 use partition::Part;
 use reader::MemoryReader;
 
@@ -42,15 +45,16 @@ pub struct MemoryLog {
     clock: Clock,
     partitions: u16,
     state: Arc<Mutex<State>>,
-    /// Wakes the readers; the number means nothing.
-    changed: watch::Sender<u64>,
+    /// Wakes the readers, in the order in which they began to wait: a `watch` wakes them in a random one.
+    changed: Arc<Notify>,
+    defect: Option<Defect>,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Clock {
     /// Stands at `State::now`.
     Manual,
-    /// So long after `start` as tokio's clock is after `began`.
+    /// So long after `start` as tokio's clock is after `began`, and `State::ahead` of that.
     Tokio { start: Timestamp, began: Instant },
 }
 
@@ -58,6 +62,8 @@ enum Clock {
 struct State {
     /// The latest log time that was seen; the log time itself where the clock is manual.
     now: Timestamp,
+    /// How far the log's time was moved by hand beyond tokio's clock.
+    ahead: Duration,
     down: bool,
     /// Answers to writing requests that will be lost.
     lost_answers: u32,
@@ -85,14 +91,14 @@ impl MemoryLog {
         Self::make(Clock::Manual, partitions, start)
     }
 
-    /// Moves the log's time.
-    ///
-    /// # Panics
-    /// When the clock is not manual: the test is wrong.
+    /// Moves the log's time at once. A log that goes with tokio's clock is so much ahead of it from then on, as when
+    /// a server with another clock takes over.
     pub fn advance(&self, by: Duration) {
-        assert!(matches!(self.clock, Clock::Manual), "only a manual clock is moved by hand");
         let mut state = self.lock();
-        state.now = state.now + by;
+        match self.clock {
+            Clock::Manual => state.now = state.now + by,
+            Clock::Tokio { .. } => state.ahead += by,
+        }
         drop(state);
         self.wake();
     }
@@ -152,8 +158,9 @@ impl MemoryLog {
     fn make(clock: Clock, partitions: u16, now: Timestamp) -> Self {
         assert!(0 < partitions, "a log has at least one partition");
         let parts = (0..partitions).map(|number| (Partition(number), Part::default())).collect();
-        let state = State { now, down: false, lost_answers: 0, pressure: Pressure::default(), parts };
-        Self { clock, partitions, state: Arc::new(Mutex::new(state)), changed: watch::Sender::new(0) }
+        let (ahead, pressure) = (Duration::ZERO, Pressure::default());
+        let state = State { now, ahead, down: false, lost_answers: 0, pressure, parts };
+        Self { clock, partitions, state: Arc::new(Mutex::new(state)), changed: Arc::default(), defect: None }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -161,12 +168,12 @@ impl MemoryLog {
     }
 
     fn wake(&self) {
-        self.changed.send_modify(|changes| *changes = changes.wrapping_add(1));
+        self.changed.notify_waiters();
     }
 
     fn time(&self, state: &mut State) -> Timestamp {
         if let Clock::Tokio { start, began } = self.clock {
-            state.now = state.now.max(start + began.elapsed());
+            state.now = state.now.max(start + began.elapsed() + state.ahead);
         }
         state.now
     }
@@ -181,8 +188,18 @@ impl MemoryLog {
         Ok((state, now))
     }
 
-    /// Carries out a writing request, wakes the readers, and hands on the answer unless it is to be lost.
+    /// Carries out a request that may write entries, and wakes the readers.
     fn write<T>(
+        &self,
+        request: impl FnOnce(&mut State, Timestamp) -> Result<T, LogError>,
+    ) -> Result<T, LogError> {
+        let answer = self.change(request);
+        self.wake();
+        answer
+    }
+
+    /// Carries out a request that changes something, and hands on the answer unless it is to be lost.
+    fn change<T>(
         &self,
         request: impl FnOnce(&mut State, Timestamp) -> Result<T, LogError>,
     ) -> Result<T, LogError> {
@@ -190,8 +207,6 @@ impl MemoryLog {
         let answer = request(&mut state, now)?;
         let lost = 0 < state.lost_answers;
         state.lost_answers = state.lost_answers.saturating_sub(1);
-        drop(state);
-        self.wake();
         if lost { Err(LogError::Indefinite(reason("the answer was lost"))) } else { Ok(answer) }
     }
 
@@ -264,6 +279,7 @@ impl EventLog for MemoryLog {
             }
         });
         let partitions = partitions.collect::<Result<Vec<_>, _>>()?;
+        self.acknowledge_first(commits, &partitions).await?;
         self.write(|state, now| {
             let make = |(commit, partition): (&Commit, Partition)| state.part(partition).commit(commit, now);
             Ok(commits.iter().zip(partitions).map(make).collect())
@@ -278,15 +294,17 @@ impl EventLog for MemoryLog {
     async fn take_due(
         &self,
         role: Role,
+        host: Option<&HostName>,
         consumer: &str,
         lease: Duration,
         max: usize,
     ) -> Result<Vec<Timer>, LogError> {
-        self.write(|state, now| {
+        self.change(|state, now| {
             let mut due: Vec<_> = state
                 .parts
                 .iter()
                 .flat_map(|(partition, part)| part.due(role, now).map(|timer| (timer, *partition)))
+                .filter(|(timer, _)| host.is_none_or(|host| timer.subject.host() == *host))
                 .collect();
             due.sort_by(|(one, _), (other, _)| one.due.cmp(&other.due).then_with(|| one.cmp(other)));
             due.truncate(max);
@@ -326,21 +344,21 @@ impl EventLog for MemoryLog {
         owner: &str,
         ttl: Duration,
     ) -> Result<Option<Lease>, LogError> {
-        self.write(|state, now| {
+        self.change(|state, now| {
             let epoch = state.part(self.partition_of(host)).lease(name, owner, now, ttl);
             Ok(epoch.map(|epoch| Lease { name: name.to_owned(), host: host.clone(), epoch }))
         })
     }
 
     async fn release(&self, lease: &Lease, owner: &str) -> Result<(), LogError> {
-        self.write(|state, _| {
+        self.change(|state, _| {
             state.part(self.partition_of(&lease.host)).release(lease, owner);
             Ok(())
         })
     }
 
     async fn announce(&self, presence: &AgentPresence, ttl: Duration) -> Result<(), LogError> {
-        self.write(|state, now| {
+        self.change(|state, now| {
             state.part(self.partition_of(&presence.host)).announce(presence, now, ttl);
             Ok(())
         })

@@ -59,7 +59,7 @@ pub struct Settings {
     pub instance: String,
     /// The host it runs on; letters about entries that cannot be read are filed there.
     pub host: HostName,
-    /// The streams it reads.
+    /// The streams it reads. One that reads the plans for a host deals with deadlines of that host only.
     pub streams: Vec<StreamName>,
     /// Inputs dealt with at a time.
     pub concurrency: usize,
@@ -242,6 +242,7 @@ where
         timekeeper::Timekeeper {
             log: Arc::clone(&self.log),
             role: D::ROLE,
+            host: self.settings.streams.iter().find_map(StreamName::host).cloned(),
             consumer: self.settings.instance.clone(),
             interval: self.settings.timer_interval,
             lease: self.settings.claim_after,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hemostat_core::role::Timer;
-use hemostat_event::Role;
+use hemostat_event::{HostName, Role};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +19,8 @@ use crate::telemetry::Telemetry;
 pub(super) struct Timekeeper {
     pub(super) log: Arc<dyn EventLog>,
     pub(super) role: Role,
+    /// The host whose timers it takes, where it is not those of all.
+    pub(super) host: Option<HostName>,
     pub(super) consumer: String,
     pub(super) interval: Duration,
     pub(super) lease: Duration,
@@ -48,7 +50,9 @@ impl Timekeeper {
             if !self.room.has(batch, self.interval).await {
                 continue;
             }
-            let full = match self.log.take_due(self.role, &self.consumer, self.lease, TIMERS_BATCH).await {
+            let (role, host) = (self.role, self.host.as_ref());
+            let due = self.log.take_due(role, host, &self.consumer, self.lease, TIMERS_BATCH).await;
+            let full = match due {
                 Ok(timers) => {
                     let full = timers.len() == TIMERS_BATCH;
                     for timer in timers {

@@ -57,7 +57,7 @@ async fn what_takes_no_room_goes_on_at_maxmemory() {
     set_maxmemory(&redis, "1").await;
     assert_eq!(log.lease("engine:web-1", &host, "a", minute).await.expect("it is renewed"), lease);
     reader.renew(&[entries[0].at.clone()]).await.expect("it is renewed");
-    assert_eq!(log.take_due(ROLE, "a", minute, 10).await.expect("there are none"), []);
+    assert_eq!(log.take_due(ROLE, None, "a", minute, 10).await.expect("there are none"), []);
     assert_eq!(pending(&log).await, 1);
 }
 

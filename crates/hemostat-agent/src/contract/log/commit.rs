@@ -26,7 +26,7 @@ pub async fn a_commit_writes_everything_and_acknowledges(harness: &dyn Harness) 
     assert_eq!(outputs.len(), 1);
     assert_eq!(outputs[0].event.as_ref().expect("it is an event"), &step.emit[0]);
     assert_eq!(state(&second).await, step.state.expect("the step has a state").next);
-    let due = second.take_due(ROLE, "a", SPAN, 10).await.expect("the log is there");
+    let due = second.take_due(ROLE, None, "a", SPAN, 10).await.expect("the log is there");
     assert_eq!(due, [timer]);
     assert_eq!(pending(&second).await, 0);
 }
@@ -278,8 +278,10 @@ pub(super) async fn refused(log: &Arc<dyn EventLog>, mut step: Commit, expected:
     let before = picture(log).await;
     assert_eq!(commit(log, step.clone()).await, expected, "{step:?}");
     assert_eq!(picture(log).await, before, "{step:?}");
-    let timers =
-        log.take_due(step.role, "somebody", Duration::from_millis(1), 10).await.expect("the log is there");
+    let timers = log
+        .take_due(step.role, None, "somebody", Duration::from_millis(1), 10)
+        .await
+        .expect("the log is there");
     assert!(timers.iter().all(|timer| timer.name != "refused"), "{timers:?}");
 }
 

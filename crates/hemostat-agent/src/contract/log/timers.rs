@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hemostat_core::role::Timer;
-use hemostat_event::{EventId, Role, Timestamp};
+use hemostat_event::{EventId, HostName, Role, Subject, Timestamp};
 
 use super::commit::{one_pending, pending_entries, under_another_key};
-use super::events::{begun, changed, dealt_with, host, subject, timer_dealt_with};
+use super::events::{begun, changed, changed_on, dealt_with, host, host_named, subject, timer_dealt_with};
 use super::{Harness, LONG, OUTPUT, ROLE, SPAN, all, commit, made, numbers};
 use crate::log::{Commit, CommitAnswer, CommitInput, EventLog};
 
@@ -42,11 +42,39 @@ pub async fn no_more_timers_are_taken_than_asked_for(harness: &dyn Harness) {
     set(harness, timers.clone()).await;
     let mut taken = BTreeSet::new();
     for (consumer, count) in [("a", 2), ("b", 2), ("a", 1), ("b", 0)] {
-        let some = log.take_due(ROLE, consumer, LONG, 2).await.expect("the log is there");
+        let some = log.take_due(ROLE, None, consumer, LONG, 2).await.expect("the log is there");
         assert_eq!(some.len(), count);
         taken.extend(some);
     }
     assert_eq!(taken, timers.into_iter().collect());
+}
+
+/// Case: a deadline of a container that the caller's engine does not know, earlier than its own.
+pub async fn timers_of_other_hosts_are_left_to_them(harness: &dyn Harness) {
+    let log = harness.log();
+    let now = now(&log).await;
+    let mut reader = super::join(&log, "setter").await;
+    let mut timers = Vec::new();
+    // One name begins with the other.
+    for (n, host) in [(1, host_named("web-10")), (2, host_named("web-1"))] {
+        log.append(&[changed_on(&host, n)]).await.expect("the log is there");
+        let entry = super::take_one(harness, reader.as_mut()).await;
+        let subject = Subject::new(&host, "db").expect("a word is a container name");
+        let timer =
+            Timer { subject: subject.clone(), due: now - Duration::from_secs(3 - n), ..timer("verify", n) };
+        let timers_set = vec![timer.clone()];
+        let step = dealt_with(&entry, "setter", 0);
+        let step = Commit { subject, state: None, emit: Vec::new(), timers: timers_set, ..step };
+        assert!(made(&commit(&log, step).await));
+        timers.push((host, timer));
+    }
+    let mine = async |host: &HostName, max| {
+        log.take_due(ROLE, Some(host), "a", LONG, max).await.expect("the log is there")
+    };
+    for (host, timer) in timers.iter().rev() {
+        assert_eq!(mine(host, 1).await, std::slice::from_ref(timer));
+        assert_eq!(mine(host, 10).await, []);
+    }
 }
 
 /// Case: one consumer at a time, the one that has it included.
@@ -189,7 +217,7 @@ pub async fn timers_of_another_role_are_not_touched(harness: &dyn Harness) {
     let timer = Timer { due: now(&log).await, ..timer("verify", 1) };
     let mine = Commit { timers: vec![timer.clone()], ..dealt_with(&entries[0], "a", 0) };
     assert!(made(&commit(&log, mine).await));
-    assert_eq!(log.take_due(Role::Responder, "a", LONG, 10).await.expect("the log is there"), []);
+    assert_eq!(log.take_due(Role::Responder, None, "a", LONG, 10).await.expect("the log is there"), []);
     let lease =
         log.lease("engine:web-1", &host(), "a", LONG).await.expect("the log is there").expect("it is free");
     let theirs = Commit {
@@ -268,7 +296,7 @@ fn unacknowledged(mut step: Commit) -> Commit {
 }
 
 pub(super) async fn take_due(log: &Arc<dyn EventLog>, consumer: &str, lease: Duration) -> Vec<Timer> {
-    log.take_due(ROLE, consumer, lease, 10).await.expect("the log is there")
+    log.take_due(ROLE, None, consumer, lease, 10).await.expect("the log is there")
 }
 
 async fn now(log: &Arc<dyn EventLog>) -> Timestamp {

@@ -11,6 +11,7 @@ use hemostat_event::{
     DeadLetter, Event, EventId, EventType, HostName, Role, Source, Subject, Timestamp, codec,
 };
 
+use super::defect::Defect;
 use super::group::Group;
 use crate::log::{
     AgentPresence, Commit, CommitAnswer, CommitInput, Entry, EntryId, EntryRef, FIELD_EVENT, FIELD_PREV,
@@ -40,6 +41,7 @@ pub(super) struct Part {
     known: Known,
     leases: BTreeMap<String, Held>,
     agents: BTreeMap<(Role, String), (AgentPresence, Timestamp)>,
+    defect: Option<Defect>,
 }
 
 /// Identity of a timer: role, subject, name, cause.
@@ -92,10 +94,7 @@ impl Part {
     /// Makes a commit, or says why not.
     pub(super) fn commit(&mut self, commit: &Commit, now: Timestamp) -> CommitAnswer {
         let hold = self.hold(commit);
-        let acknowledges = match &commit.input {
-            CommitInput::Entry { acknowledge, .. } | CommitInput::Timer { acknowledge, .. } => *acknowledge,
-            CommitInput::Lease { .. } => false,
-        };
+        let acknowledges = acknowledges(&commit.input);
         if let Some(answer) = self.check(hold, commit.key, acknowledges, now) {
             if answer == CommitAnswer::Duplicate && acknowledges {
                 self.acknowledge(commit.role, &commit.input);
@@ -109,7 +108,8 @@ impl Part {
         }
         let key = (commit.role, commit.subject.clone());
         if let Some(change) = &commit.state {
-            if self.states.get(&key).map_or(0, |state| state.version) != change.expected {
+            let version = self.states.get(&key).map_or(0, |state| state.version);
+            if version != change.expected && self.defect != Some(Defect::ChecksNoVersion) {
                 return CommitAnswer::Conflict;
             }
             if change.next.version != change.expected {
@@ -246,10 +246,14 @@ impl Part {
 
     /// The group of `role` on `stream`; both are made where they are missing, the group at its cursor.
     pub(super) fn group(&mut self, stream: &StreamName, role: Role) -> &mut Group {
-        self.streams.entry(stream.clone()).or_default();
         let key = (stream.clone(), role);
-        let cursor = self.cursors.get(&key).copied().unwrap_or(EntryId::ZERO);
-        self.groups.entry(key).or_insert_with(|| Group::at(cursor))
+        if !self.groups.contains_key(&key) {
+            self.streams.entry(stream.clone()).or_default();
+        }
+        let cursor = &self.cursors;
+        self.groups
+            .entry(key)
+            .or_insert_with_key(|key| Group::at(cursor.get(key).copied().unwrap_or(EntryId::ZERO)))
     }
 
     /// Adds an entry, without a number of its own.
@@ -274,7 +278,20 @@ impl Part {
     }
 
     pub(super) fn lose_everything(&mut self) {
-        *self = Self { last_ids: std::mem::take(&mut self.last_ids), ..Self::default() };
+        let last_ids = std::mem::take(&mut self.last_ids);
+        *self = Self { last_ids, defect: self.defect, ..Self::default() };
+    }
+
+    pub(super) fn set_defect(&mut self, defect: Defect) {
+        self.defect = Some(defect);
+    }
+
+    /// The first half of a commit that is not atomic.
+    pub(super) fn acknowledge_first(&mut self, commit: &Commit, now: Timestamp) {
+        let acknowledges = acknowledges(&commit.input);
+        if acknowledges && self.check(self.hold(commit), commit.key, true, now).is_none() {
+            self.acknowledge(commit.role, &commit.input);
+        }
     }
 
     /// Writes an event as the next in the sequence and remembers its id; samples are too many to be remembered.
@@ -302,8 +319,13 @@ impl Part {
 
     /// The answer to a commit that cannot be made, apart from the version of the state.
     fn check(&self, hold: Hold, key: EventId, acknowledges: bool, now: Timestamp) -> Option<CommitAnswer> {
-        let known = self.known.has(key, now);
+        let known = self.known.has(key, now) && self.defect != Some(Defect::KnowsNoKeys);
         match hold {
+            Hold::Nobodys | Hold::NotMine if self.defect == Some(Defect::FencesNobody) => {
+                known.then_some(CommitAnswer::Duplicate)
+            }
+            // It was acknowledged by this very commit, a moment ago.
+            Hold::Nobodys if self.defect == Some(Defect::AcknowledgesFirst) && !known => None,
             Hold::Mine if known => Some(CommitAnswer::Duplicate),
             Hold::Mine => None,
             // The acknowledgement whose answer did not arrive.
@@ -315,7 +337,8 @@ impl Part {
     /// Whether an earlier entry about the same container waits for anybody of the group.
     fn is_early(&self, role: Role, at: &EntryRef, prev: Option<EntryId>) -> bool {
         let group = self.groups.get(&(at.stream.clone(), role));
-        group.zip(prev).is_some_and(|(group, prev)| group.holder(prev).is_some())
+        let waits = group.zip(prev).is_some_and(|(group, prev)| group.holder(prev).is_some());
+        waits && self.defect != Some(Defect::KeepsNoOrder)
     }
 
     fn hold(&self, commit: &Commit) -> Hold {
@@ -382,6 +405,14 @@ impl Known {
         if self.since.insert(id, now) != Some(now) {
             self.order.push_back((now, id));
         }
+    }
+}
+
+/// Whether a commit is the last one for its input.
+fn acknowledges(input: &CommitInput) -> bool {
+    match input {
+        CommitInput::Entry { acknowledge, .. } | CommitInput::Timer { acknowledge, .. } => *acknowledge,
+        CommitInput::Lease { .. } => false,
     }
 }
 

@@ -1,10 +1,11 @@
 //! A group member's read position.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use hemostat_event::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::futures::Notified;
 use tokio::time::timeout;
 
 use super::{Clock, MemoryLog, State};
@@ -19,7 +20,6 @@ pub(super) struct MemoryReader {
     places: Vec<(Partition, StreamName)>,
     /// What its consumer left unfinished before it joined and it has not handed out yet.
     unfinished: BTreeSet<EntryRef>,
-    changes: watch::Receiver<u64>,
 }
 
 impl MemoryReader {
@@ -37,8 +37,7 @@ impl MemoryReader {
             let group = state.part(*partition).group(stream, membership.role);
             unfinished.extend(group.held_by(&membership.consumer).map(|id| place(*partition, stream, id)));
         }
-        let changes = log.changed.subscribe();
-        Self { log, membership, places, unfinished, changes }
+        Self { log, membership, places, unfinished }
     }
 
     /// Takes what there is to hand out.
@@ -93,15 +92,14 @@ impl MemoryReader {
         };
         Some(Entry::read(at, attempts, fields))
     }
+}
 
-    /// Waits for a change of the log, or for the end of a wait where time goes by itself.
-    async fn wait(&mut self, now: Timestamp, end: Timestamp) {
-        let changed = self.changes.changed();
-        match self.log.clock {
-            Clock::Manual => changed.await.expect("the reader holds the log, and with it the sender"),
-            Clock::Tokio { .. } => {
-                let _ended = timeout(end.since(now), changed).await;
-            }
+/// Waits for a change of the log, or for the end of a wait where time goes by itself.
+async fn wait(clock: Clock, changed: Notified<'_>, span: Duration) {
+    match clock {
+        Clock::Manual => changed.await,
+        Clock::Tokio { .. } => {
+            let _ended = timeout(span, changed).await;
         }
     }
 }
@@ -109,11 +107,11 @@ impl MemoryReader {
 #[async_trait]
 impl GroupReader for MemoryReader {
     async fn read(&mut self) -> Result<Vec<Entry>, LogError> {
+        let log = self.log.clone();
         let mut end = None;
         loop {
-            // Marked as seen before looking, so that a change in between ends the wait below.
-            self.changes.mark_unchanged();
-            let log = self.log.clone();
+            // Made before looking, so that a change in between ends the wait below.
+            let changed = log.changed.notified();
             let (taken, now) = {
                 let (mut state, now) = log.asked()?;
                 (self.take(&mut state, now), now)
@@ -122,7 +120,7 @@ impl GroupReader for MemoryReader {
             if !taken.is_empty() || end <= now {
                 return Ok(taken);
             }
-            self.wait(now, end).await;
+            wait(log.clock, changed, end.since(now)).await;
         }
     }
 

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use hemostat_event::HostName;
 use tokio::time::{Instant, sleep};
 
 use super::script::*;
+use crate::log::StreamName;
 
 #[tokio::test(start_paused = true)]
 async fn a_timer_is_dealt_with_when_it_is_due_and_once() {
@@ -116,4 +118,25 @@ async fn a_timer_that_cannot_be_dealt_with_is_parked_and_the_state_stays() {
         assert_eq!(letter.errors, [error]);
     }
     replica.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_reads_the_plans_for_a_host_leaves_the_timers_of_others() {
+    let log = log();
+    let hands = Hands::new(&log, Duration::ZERO);
+    let replica = Replica::start(shared(&log), &hands, "a", |_| {});
+    let inputs = give(&log, &[order("db", 1, "wait say")]).await;
+    until_done(&log).await;
+    replica.kill().await;
+    let of = |name: &'static str, place: HostName| {
+        Replica::start(shared(&log), &hands, name, |settings| settings.streams.push(StreamName::Plans(place)))
+    };
+    let other = of("b", HostName::new("web-2").unwrap());
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!(told(&log).await, []);
+    let own = of("c", host());
+    until("the output", || async { !told(&log).await.is_empty() }).await;
+    assert_eq!(told(&log).await, inputs);
+    other.stop().await;
+    own.stop().await;
 }

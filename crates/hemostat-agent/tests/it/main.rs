@@ -1,0 +1,3 @@
+//! All agents together, over a log in memory.
+
+mod simulation;

@@ -34,7 +34,7 @@ pub(super) const PARTITIONS: u16 = 2;
 pub(super) const BUDGET: u32 = 2;
 pub(super) const WINDOW: Duration = Duration::from_secs(12);
 /// Containers on the engine.
-const SICK: usize = 5;
+const SICK: usize = 8;
 /// Containers that are only told of, on each host.
 const TOLD: usize = 20;
 /// Time between two injected events.
@@ -79,7 +79,7 @@ impl Load {
         let mut sick = Vec::new();
         for number in 0..SICK {
             let name = format!("sick{number}");
-            let id = lab.run(&name, &turns_sick_after(2 + number), unhealthy).await.expect("a container");
+            let id = lab.run(&name, &turns_sick_after(1 + number % 4), unhealthy).await.expect("a container");
             sick.push((id, lab.container_name(&name)));
         }
         let injected = Arc::new(Mutex::new(BTreeSet::new()));
@@ -175,16 +175,18 @@ pub(super) fn hosts() -> [HostName; 2] {
     [HOST, ELSEWHERE].map(|name| HostName::new(name).expect("a host name"))
 }
 
-/// Well for so many seconds after each start, and sick from then on.
+/// Well for so many seconds after each start, and sick from then on. It takes a second to stop, so that a responder is
+/// often killed while the engine works for it.
 fn turns_sick_after(seconds: usize) -> String {
     format!(
-        "trap 'exit 0' TERM; echo well > /state; sleep {seconds} & wait $!; echo sick > /state; \
+        "trap 'sleep 1; exit 0' TERM; echo well > /state; sleep {seconds} & wait $!; echo sick > /state; \
          while :; do sleep 3600 & wait $!; done"
     )
 }
 
 fn unhealthy(spec: &mut WorkloadSpec) {
     spec.labels.insert("hemostat.enable".to_owned(), "true".to_owned());
+    spec.stop_timeout_secs = Some(5);
     spec.health = Some(HealthCheck {
         command: ["/bin/sh", "-c", "read state < /state; test \"$state\" = well"].map(str::to_owned).to_vec(),
         interval: Duration::from_secs(1),

@@ -31,6 +31,8 @@ pub(super) struct Verdict {
     pub(super) verdicts: usize,
     /// Actions on real containers.
     pub(super) restarts: usize,
+    /// Actions that another process ended than the one that began them.
+    taken_over: usize,
     /// Plans that the budget, or what else limits actions, refused.
     refused: usize,
     /// Starts of real containers by the engine, their first ones left out.
@@ -169,9 +171,19 @@ impl Verdict {
     /// The engine has not restarted any container more often than there are intents.
     fn check_engine(&mut self, load: &Load, placed: &[Placed]) {
         let mut intents: BTreeMap<&Subject, usize> = BTreeMap::new();
+        let mut begun: BTreeMap<EventId, &str> = BTreeMap::new();
         for event in placed.iter().filter_map(|placed| placed.event.as_ref()) {
-            if let (Data::RemediationStarted(_), Some(subject)) = (&event.data, &event.envelope.subject) {
-                *intents.entry(subject).or_default() += 1;
+            let by = event.envelope.source.instance.as_str();
+            match (&event.data, &event.envelope.subject) {
+                (Data::RemediationStarted(started), Some(subject)) => {
+                    *intents.entry(subject).or_default() += 1;
+                    begun.insert(started.plan, by);
+                }
+                (Data::RemediationComplete(done), _) => {
+                    let other = begun.get(&done.plan).is_some_and(|began_by| *began_by != by);
+                    self.taken_over += usize::from(other);
+                }
+                _ => {}
             }
         }
         for (id, name) in &load.sick {
@@ -252,8 +264,8 @@ impl fmt::Display for Verdict {
         writeln!(f, "verdicts on alerts {}", self.verdicts)?;
         writeln!(
             f,
-            "restarts intended {}, by the engine {}, refused {}",
-            self.restarts, self.engine_restarts, self.refused
+            "restarts intended {}, by the engine {}, ended by another process than began them {}; refused {}",
+            self.restarts, self.engine_restarts, self.taken_over, self.refused
         )?;
         writeln!(f, "messages delivered {}, of which more than once {}", self.deliveries, self.repeated)?;
         writeln!(

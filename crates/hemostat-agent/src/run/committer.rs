@@ -20,18 +20,16 @@ const BATCH_MAX: usize = 64;
 const CALLS_MAX: usize = 2;
 
 type Answer = Result<CommitAnswer, Arc<LogError>>;
-type Request = (Commit, oneshot::Sender<Answer>);
+type Request = (Commit, oneshot::Sender<(Commit, Answer)>);
 
 /// A handle to the committer.
 #[derive(Clone)]
 pub(super) struct Commits(mpsc::Sender<Request>);
 
 impl Commits {
-    /// Makes a commit, waiting as long as the log is away; its key makes a repetition harmless.
-    ///
-    /// # Errors
-    /// Only what no waiting can mend.
-    pub(super) async fn commit(&self, commit: Commit) -> Answer {
+    /// Makes a commit, waiting as long as the log is away; its key makes a repetition harmless. Gives it back with
+    /// the answer; an error is only what no waiting can mend.
+    pub(super) async fn commit(&self, commit: Commit) -> (Commit, Answer) {
         let (answer_tx, answer_rx) = oneshot::channel();
         self.0.send((commit, answer_tx)).await.expect("the committer lives as long as the lanes");
         answer_rx.await.expect("the committer answers every request")
@@ -74,9 +72,10 @@ struct Committer {
 impl Committer {
     async fn make_and_answer(&self, requests: Vec<Request>) {
         let (commits, waiting): (Vec<_>, Vec<_>) = requests.into_iter().unzip();
-        for (waiting, answer) in waiting.into_iter().zip(self.make(&commits).await) {
+        let answers = self.make(&commits).await;
+        for (waiting, answered) in waiting.into_iter().zip(commits.into_iter().zip(answers)) {
             // The lane may have been cut off at the end of a drain.
-            let _cut_off = waiting.send(answer);
+            let _cut_off = waiting.send(answered);
         }
     }
 

@@ -77,7 +77,7 @@ where
             emit: vec![event],
             timers: Vec::new(),
         };
-        match self.commits.commit(commit).await {
+        match self.commits.commit(commit).await.1 {
             Ok(CommitAnswer::Early) => return Dealt::Early,
             Ok(CommitAnswer::Fenced) => self.telemetry.fenced(D::ROLE, case.subject),
             Ok(CommitAnswer::Duplicate) => self.telemetry.repeated(D::ROLE, case.subject),

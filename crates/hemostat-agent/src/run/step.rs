@@ -246,9 +246,10 @@ where
             let next = if is_committed {
                 let decision = Decision { emit, timers, then: Then::Acknowledge };
                 let (commit, next) = case.commit::<D>(&self.source, &known, decision, now, effect.is_none());
-                let (emitted, key) = (commit.emit.clone(), commit.key);
-                match self.commits.commit(commit).await.map_err(StepError::Log)? {
-                    CommitAnswer::Committed(_) => self.telemetry.committed(D::ROLE, subject, &emitted),
+                let (commit, answer) = self.commits.commit(commit).await;
+                let key = commit.key;
+                match answer.map_err(StepError::Log)? {
+                    CommitAnswer::Committed(_) => self.telemetry.committed(D::ROLE, subject, &commit.emit),
                     // What was done stays done, what follows from it is decided anew.
                     CommitAnswer::Conflict => {
                         self.telemetry.conflict(D::ROLE, subject);

@@ -141,7 +141,7 @@ impl GroupReader for MemoryReader {
                 state.part(*partition).group(stream, role).hand_over(consumer, claim_after, now);
             }
         }
-        self.log.changed.send_modify(|number| *number += 1);
+        self.log.changed.notify_waiters();
         Ok(())
     }
 }

@@ -266,6 +266,10 @@ impl EventLog for Client {
             .await
     }
 
+    async fn give_back(&self, role: Role, consumer: &str, timers: &[Timer]) -> Result<(), LogError> {
+        self.0.send(self.0.stage.log.give_back(role, consumer, timers)).await
+    }
+
     async fn bury(
         &self,
         at: &EntryRef,
@@ -397,6 +401,11 @@ impl GroupReader for Reader {
     async fn renew(&mut self, entries: &[EntryRef]) -> Result<(), LogError> {
         let (line, reader) = (&self.line, &mut self.reader);
         line.send(reader.renew(entries)).await
+    }
+
+    async fn hand_over(&mut self) -> Result<(), LogError> {
+        let (line, reader) = (&self.line, &mut self.reader);
+        line.send(reader.hand_over()).await
     }
 }
 

@@ -115,8 +115,10 @@ async fn one(
     config: &Config,
     args: &HopArgs,
 ) -> Result<Row, Failure> {
-    let raw = raw(ground, args).await?;
+    // Before and after, because a machine is never the same for long.
+    let before = raw(ground, args).await?;
     let hops = hops(ground, count, config, args).await?;
+    let raw = before.and(raw(ground, args).await?);
     let latency = {
         let (log, bare) = ground.empty_log(LATENCY).await?;
         let log: Arc<dyn EventLog> = Arc::new(log);
@@ -156,6 +158,18 @@ struct Measured {
     server: Duration,
     replicas: Duration,
     event_bytes: usize,
+}
+
+impl Measured {
+    fn and(self, other: Self) -> Self {
+        Self {
+            answers: self.answers + other.answers,
+            took: self.took + other.took,
+            server: self.server + other.server,
+            replicas: self.replicas + other.replicas,
+            event_bytes: other.event_bytes,
+        }
+    }
 }
 
 /// The same commands as an agent sends, with no agent.

@@ -11,6 +11,7 @@
 //!   action was done, and repeats it only when it was not and can no longer be under way.
 //! - RM-3: when the responder is unsure (the engine does not answer, the container has changed) it does not act, and
 //!   says so.
+//! - RM-4: a plan that has its outcome is not begun again, also when the group is lost and it comes again.
 //! - B-1, B-2: the limits of [`permit`].
 
 mod conclude;
@@ -124,13 +125,15 @@ impl Decide for Responder {
     ) -> Decision<Effect> {
         match input {
             Input::Event(event) => match Case::of(subject, event, now) {
-                Some(case) => self.begin(&case, state),
-                None => Decision::nothing(),
+                Some(case) if !state.has_ended(event.envelope.id) => self.begin(&case, state),
+                _ => Decision::nothing(),
             },
             Input::Outcome { first: First::Event(event), attempt, outcome } => {
                 match Case::of(subject, event, now) {
-                    Some(case) => self.go_on(&case, state, attempt, outcome),
-                    None => Decision::nothing(),
+                    Some(case) if !state.has_ended(event.envelope.id) => {
+                        self.go_on(&case, state, attempt, outcome)
+                    }
+                    _ => Decision::nothing(),
                 }
             }
             Input::Timer(timer) => match due(state, timer) {

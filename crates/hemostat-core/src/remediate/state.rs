@@ -20,11 +20,17 @@ pub struct State {
     pub(super) intent: Option<Intent>,
     /// The action that was done and has no verdict yet.
     pub(super) unverified: Option<Unverified>,
+    /// Plans that have their outcome, the latest last.
+    ended: VecDeque<EventId>,
     /// Actions in a row that did not help.
     pub(super) failures: u32,
     /// When the last of them was found not to have helped.
     pub(super) last_failure_at: Option<Timestamp>,
 }
+
+/// Ended plans remembered per container: as many as may be acknowledged while an older one is not, and so come again
+/// when the group is lost.
+const ENDED_MAX: usize = 32;
 
 /// One start.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -63,6 +69,11 @@ impl State {
     pub(super) fn starts(&self, dry_run: bool) -> Vec<Timestamp> {
         self.starts.iter().filter(|start| start.dry_run == dry_run).map(|start| start.at).collect()
     }
+
+    /// Whether a plan has its outcome.
+    pub(super) fn has_ended(&self, plan: EventId) -> bool {
+        self.ended.contains(&plan)
+    }
 }
 
 /// Takes in one event that the responder wrote. Holds no rule: `decide` has already spoken.
@@ -87,7 +98,11 @@ pub(super) fn fold(state: &mut State, event: &Event) {
             });
         }
         Data::RemediationComplete(complete) => {
-            // Without an intent nothing was begun: a refusal changes nothing.
+            state.ended.push_back(complete.plan);
+            if ENDED_MAX < state.ended.len() {
+                state.ended.pop_front();
+            }
+            // Without an intent nothing was begun: a refusal changes nothing else.
             let Some(intent) = state.intent.take_if(|intent| intent.plan == complete.plan) else { return };
             if complete.dry_run {
                 return;

@@ -78,3 +78,37 @@ fn a_forgotten_intent_is_ended_by_the_next_plan() {
     assert_eq!(world.deal(vec![seen(exited(1)), done()]), ["inspect", "act"]);
     assert_eq!(world.told(), ["unknown", "started 2/3", "success"]);
 }
+
+#[test]
+fn a_plan_that_has_its_outcome_is_not_begun_when_it_comes_again() {
+    let mut world = World::default();
+    world.plan(1);
+    world.deal(vec![seen(exited(1)), done()]);
+    world.plan_at(2, 10);
+    world.deal(vec![]);
+    assert_eq!(world.told(), ["started 1/3", "success", "rejected action_in_progress"]);
+    // By now the second plan would be allowed, were it new.
+    world.responder.policy.cooldown = Duration::ZERO;
+    world.at(70);
+    assert_eq!(world.verify(seen(running(2))), "verified");
+    world.told();
+    assert_eq!(world.deal(vec![seen(exited(1)), done()]), [""; 0]);
+    world.answer(seen(exited(1)));
+    assert_eq!(world.told(), [""; 0]);
+}
+
+#[test]
+fn a_plan_that_a_later_one_has_ended_is_not_begun_when_it_comes_again() {
+    let mut world = World::default();
+    world.responder.policy.cooldown = Duration::ZERO;
+    world.plan(1);
+    world.deal_until_act(vec![seen(exited(1))]);
+    let first = world.event.clone();
+    world.plan_at(2, 900);
+    world.deal(vec![seen(exited(1)), done()]);
+    world.told();
+    world.event = first;
+    assert_eq!(world.deal(vec![]), [""; 0]);
+    world.answer(done());
+    assert_eq!(world.told(), [""; 0]);
+}

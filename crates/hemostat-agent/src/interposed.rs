@@ -11,7 +11,7 @@ use hemostat_event::{DeadLetter, Event, HostName, Role, Source, Subject, Timesta
 
 use crate::log::{
     Abandoned, AgentPresence, Commit, CommitAnswer, Entry, EntryId, EntryRef, EventLog, GroupReader,
-    GroupStatus, Lease, LogError, Membership, Partition, Pressure, StreamName, Trim, Trimmed, Versioned,
+    GroupStatus, Lease, LogError, Membership, Partition, Pressure, Redriven, StreamName, Trim, Trimmed, Versioned,
 };
 use crate::memory::log::MemoryLog;
 
@@ -111,6 +111,11 @@ impl EventLog for Interposed {
     async fn give_back(&self, role: Role, consumer: &str, timers: &[Timer]) -> Result<(), LogError> {
         (self.before)(Request::Other("give_back")).await?;
         self.log.give_back(role, consumer, timers).await
+    }
+
+    async fn redrive(&self, letter: &EntryRef, by: &str, source: &Source) -> Result<Redriven, LogError> {
+        (self.before)(Request::Other("redrive")).await?;
+        self.log.redrive(letter, by, source).await
     }
 
     async fn lease(

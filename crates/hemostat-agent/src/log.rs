@@ -39,12 +39,16 @@ mod fields;
 mod lag;
 mod place;
 mod pressure;
+mod redrive;
 mod retention;
 
-pub use fields::{FIELD_EVENT, FIELD_PREV, FIELD_SEQ, letter_event};
+pub use fields::{
+    FIELD_EVENT, FIELD_FOR, FIELD_PREV, FIELD_REDRIVE, FIELD_SEQ, is_for_another, letter_event,
+};
 pub use lag::{Counted, GroupStatus};
 pub use place::{EntryId, EntryIdError, EntryRef, Partition, StreamName};
 pub use pressure::Pressure;
+pub use redrive::{Redrive, Redriven, last_key};
 pub use retention::{Abandoned, HeldBy, Shelter, Trim, Trimmed};
 
 /// An error of a lower layer, kept as the source.
@@ -81,6 +85,8 @@ pub struct Entry {
     /// The entry before it about the same container in the same stream; `None` for the first one, for samples, and
     /// for what is about no container.
     pub prev: Option<EntryId>,
+    /// The dead letter because of which the event stands here once more; see [`EventLog::redrive`].
+    pub redrive: Option<EventId>,
     /// The event, or why there is none.
     pub event: Result<Event, EntryError>,
     /// How often it has been delivered to the group, this time included; 0 outside a group. Renewals do not count,
@@ -316,6 +322,16 @@ pub trait EventLog: Send + Sync {
         source: &hemostat_event::Source,
         letter: DeadLetter,
     ) -> Result<CommitAnswer, LogError>;
+
+    /// Hands the entry that the letter at `letter` is about to its group once more: appends it to its stream again, with
+    /// the same event and a number of its own, for that group only, and before it the order of `by` that says so. A
+    /// letter is redriven once; what dies again has another letter. No cursor moves.
+    async fn redrive(
+        &self,
+        letter: &EntryRef,
+        by: &str,
+        source: &hemostat_event::Source,
+    ) -> Result<Redriven, LogError>;
 
     /// Takes or renews a lease for `owner`; `None` while somebody else has it. The epoch stays while the same owner
     /// renews in time; it grows with another owner, after a release, and after the lease has ended.

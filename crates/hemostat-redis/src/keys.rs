@@ -1,7 +1,7 @@
 //! The names of the keys.
 
 use hemostat_agent::log::{Partition, StreamName};
-use hemostat_event::{EventType, HostName, Role};
+use hemostat_event::Role;
 
 /// The keys of one log.
 #[derive(Debug, Clone)]
@@ -53,13 +53,7 @@ impl Keys {
 
 /// Reads the name of a stream as it stands in its key.
 pub(crate) fn stream_name(text: &str) -> Option<StreamName> {
-    match text.split_once(':') {
-        Some((kind, host)) if kind == EventType::RemediationNeeded.as_str() => {
-            HostName::new(host).ok().map(StreamName::Plans)
-        }
-        Some(_) => None,
-        None => text.parse().ok().map(StreamName::Type),
-    }
+    text.parse().ok()
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@
 //! | `groups` | group, a space, stream → log time of the last sign of life of a member |
 //! | `last:<stream>` | container → its last entry there |
 //! | `lost` | group, a space, stream → entries that were trimmed away before the group had dealt with them |
+//! | `redriven` | dead letters that were handed out once more, by the time of their entry |
 //! | `timers:<role>`, `timer:<role>` | when each timer can be taken; its due time, a space, who took it |
 //! | `lease:<name>` | owner, epoch and end of a lease |
 //! | `agents` | role and instance → log time until which it counts, a space, what is known of it |
@@ -46,6 +47,7 @@ mod link;
 mod log;
 pub mod managed;
 mod reader;
+mod redriving;
 mod reply;
 mod scripts;
 mod server;

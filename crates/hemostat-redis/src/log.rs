@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hemostat_agent::log::{
     Abandoned, AgentPresence, Commit, CommitAnswer, CommitInput, Entry, EntryId, EntryRef, EventLog,
-    GroupReader, GroupStatus, Lease, LogError, Membership, Partition, Pressure, StreamName, Trim, Trimmed,
+    GroupReader, GroupStatus, Lease, LogError, Membership, Partition, Pressure, Redriven, StreamName, Trim, Trimmed,
     Versioned, letter_event,
 };
 use hemostat_core::role::Timer;
@@ -22,7 +22,7 @@ use crate::keys::Keys;
 use crate::link::Link;
 use crate::reader::Reader;
 use crate::scripts::{APPEND, COMMIT, GIVE_BACK, LEASE, RELEASE, TAKE_DUE};
-use crate::{keeping, reply, status};
+use crate::{keeping, redriving, reply, status};
 
 /// Entries of the stream of samples that are kept whatever their age, give or take a node of the stream: at some 600
 /// bytes each about 600 MB. Samples are trimmed by age; this bounds the memory where a large fleet is polled often
@@ -369,6 +369,10 @@ impl EventLog for RedisLog {
         };
         let mut answers = self.commit_in(at.partition, &[&commit]).await?;
         answers.pop().ok_or_else(|| fault::unexpected("a commit"))
+    }
+
+    async fn redrive(&self, letter: &EntryRef, by: &str, source: &Source) -> Result<Redriven, LogError> {
+        redriving::redrive(&self.shared, letter, by, source, self.now().await?).await
     }
 
     async fn lease(

@@ -31,6 +31,8 @@ scripts! {
     COMMIT = "", "scripts/events.lua", "scripts/commit.lua";
     /// Appends events.
     APPEND = "", "scripts/events.lua", "scripts/append.lua";
+    /// Hands a dead letter out once more.
+    REDRIVE = "", "scripts/events.lua", "scripts/redrive.lua";
     /// Makes groups that are missing.
     JOIN = "", "scripts/join.lua";
     /// Renews entries.

@@ -73,6 +73,13 @@ pub(crate) enum Command {
     },
     /// Say why something was decided: the chain of causes of an event or incident
     Explain(ExplainArgs),
+    /// Look at what agents gave up, and hand it out once more
+    #[command(visible_alias = "dead-letters")]
+    Dlq {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: DlqCommand,
+    },
     /// Check that Redis, the engine, the clocks and the channels are within reach
     Doctor(OutputArgs),
     /// Check the configuration and show every value with its origin
@@ -245,6 +252,80 @@ pub(crate) struct ExplainArgs {
     /// Form of the output.
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+/// `hemostat dlq …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DlqCommand {
+    /// List dead letters, the oldest first
+    #[command(after_help = "Examples:
+  hemostat dlq ls --since 1d
+  hemostat dlq ls --group analyzer --type health_alert -o json")]
+    Ls {
+        /// Which letters.
+        #[command(flatten)]
+        filter: LetterFilter,
+        /// Form of the output.
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Show a dead letter: why, after how many tries, and the event as it was
+    #[command(after_help = "Example:\n  hemostat dlq show 3f2a")]
+    Show {
+        /// The letter's id, or the beginning of it.
+        id: String,
+        /// Form of the output.
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Hand dead letters to their group once more; each of them once, the oldest first
+    #[command(after_help = "Examples:
+  hemostat dlq redrive 3f2a
+  hemostat dlq redrive --group alert --since 1h --dry-run
+  hemostat dlq redrive --type health_alert --limit 10 --yes
+
+The event keeps its id and is decided by that group only. What dies again has a letter of its own.")]
+    Redrive(RedriveArgs),
+}
+
+/// `hemostat dlq redrive`.
+#[derive(Debug, Args)]
+pub(crate) struct RedriveArgs {
+    /// Letters: their ids, or the beginnings of them. Without any, those that the filters choose.
+    #[arg(value_name = "ID")]
+    pub ids: Vec<String>,
+    /// Which letters.
+    #[command(flatten)]
+    pub filter: LetterFilter,
+    /// Only show what would be handed out.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask.
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Form of the output.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Which dead letters.
+#[derive(Debug, Args)]
+pub(crate) struct LetterFilter {
+    /// Only about this container: name, id or the beginning of its id.
+    #[arg(long, value_name = "NAME")]
+    pub container: Option<String>,
+    /// Only about events of these types, separated by commas.
+    #[arg(short = 't', long = "type", value_delimiter = ',', value_name = "TYPE")]
+    pub types: Vec<String>,
+    /// Only those of this group: analyzer, responder or alert.
+    #[arg(long, value_name = "ROLE")]
+    pub group: Option<String>,
+    /// Only those written since then: a time span (`1h`) or a time (`2026-11-24T05:00:00Z`).
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<String>,
+    /// At most so many, the oldest first.
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
 }
 
 /// `hemostat healthcheck`.

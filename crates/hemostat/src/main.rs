@@ -66,6 +66,7 @@ async fn dispatch(command: Command, config: Config) -> Result<(), Failure> {
             commands::incident_show::run(&config, &id, output.output).await
         }
         Command::Explain(args) => commands::explain::run(&config, &args).await,
+        Command::Dlq { command } => commands::dlq::run(&config, &command).await,
         Command::Doctor(args) => commands::doctor::run(&config, args.output).await,
         Command::CheckConfig(args) => commands::check_config::run(&config, args.output),
         Command::Acl(args) => commands::acl::run(&config, &args),

@@ -14,6 +14,7 @@ pub mod leases;
 pub mod letters;
 pub mod loss;
 pub mod order;
+pub mod redrive;
 pub mod status;
 pub mod timers;
 
@@ -165,6 +166,19 @@ macro_rules! log_contract {
                 burial_of_an_entry_that_is_not_pending_is_fenced,
                 a_repeated_burial_is_a_duplicate,
                 burial_counts_as_an_acknowledgement_for_the_cursor,
+            }
+            redrive {
+                a_redriven_entry_has_the_same_event_and_a_number_of_its_own,
+                a_redriven_entry_is_decided_by_its_group,
+                other_groups_do_not_see_a_redriven_entry,
+                a_letter_is_redriven_once,
+                what_dies_again_has_a_new_letter_that_can_be_redriven,
+                what_the_group_has_dealt_with_is_not_redriven,
+                what_was_trimmed_is_redriven_from_its_letter,
+                an_event_of_an_unknown_version_is_redriven_as_it_stands,
+                an_entry_without_an_event_is_not_redriven,
+                a_redriven_entry_waits_for_what_came_before_it,
+                a_redriven_entry_that_was_dealt_with_does_not_come_again,
             }
             timers {
                 a_timer_is_taken_when_it_is_due,

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use hemostat_event::{DeadLetter, Envelope, Event, EventId, HostName, Source, Subject, Timestamp, codec};
+use hemostat_event::{
+    DeadLetter, Envelope, Event, EventId, HostName, Role, Source, Subject, Timestamp, codec,
+};
 
 use super::{Entry, EntryError, EntryRef};
 
@@ -12,6 +14,10 @@ pub const FIELD_EVENT: &str = "event";
 pub const FIELD_SEQ: &str = "seq";
 /// The field that holds the position of the entry before it about the same container in the same stream.
 pub const FIELD_PREV: &str = "prev";
+/// The field that holds the id of the dead letter because of which the entry stands in its stream once more.
+pub const FIELD_REDRIVE: &str = "redrive";
+/// The field that holds the group for which it does; for others it is not there.
+pub const FIELD_FOR: &str = "for";
 
 /// Most bytes of an entry's fields as text. An event of the greatest size would not fit into a letter about
 /// itself; the whole of it stays in its stream.
@@ -29,13 +35,21 @@ impl Entry {
         let seq = text(FIELD_SEQ).and_then(|number| number.parse().ok());
         // One that is not before it is of another life of the stream, or not ours.
         let prev = text(FIELD_PREV).and_then(|id| id.parse().ok()).filter(|prev| *prev < at.id);
+        let redrive = text(FIELD_REDRIVE).and_then(|id| id.parse().ok());
         let event = match field(FIELD_EVENT) {
             Some(bytes) => codec::decode(bytes).map_err(EntryError::from),
             None => Err(EntryError::NoEvent),
         };
         let raw = if event.is_ok() { BTreeMap::new() } else { texts(fields) };
-        Self { at, seq, prev, event, attempts, raw }
+        Self { at, seq, prev, redrive, event, attempts, raw }
     }
+}
+
+/// Whether an entry with these fields is there for one group only, and `role` is another: it is acknowledged unseen.
+#[must_use]
+pub fn is_for_another<N: AsRef<[u8]>, V: AsRef<[u8]>>(role: Role, fields: &[(N, V)]) -> bool {
+    let group = fields.iter().find(|(name, _)| name.as_ref() == FIELD_FOR.as_bytes());
+    group.is_some_and(|(_, group)| group.as_ref() != role.as_str().as_bytes())
 }
 
 /// The `dead_letter` event about the entry at `at`, whose fields are `fields` (empty when it is no longer there).

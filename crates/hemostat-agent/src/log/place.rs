@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use hemostat_event::{Event, EventType, HostName, Timestamp};
+use hemostat_event::{Event, EventType, HostName, Timestamp, UnknownType};
 
 /// A part of the log that is ordered in itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,6 +73,19 @@ impl fmt::Display for StreamName {
         match self {
             Self::Type(kind) => write!(f, "{kind}"),
             Self::Plans(host) => write!(f, "{}:{host}", EventType::RemediationNeeded),
+        }
+    }
+}
+
+impl FromStr for StreamName {
+    type Err = UnknownType;
+
+    fn from_str(text: &str) -> Result<Self, UnknownType> {
+        match text.split_once(':') {
+            Some((kind, host)) if kind == EventType::RemediationNeeded.as_str() => {
+                HostName::new(host).map(Self::Plans).map_err(|_invalid| UnknownType(text.to_owned()))
+            }
+            _ => text.parse().map(Self::Type),
         }
     }
 }

@@ -32,7 +32,7 @@ use tokio::time::Instant;
 
 use crate::log::{
     Abandoned, AgentPresence, BoxError, Commit, CommitAnswer, CommitInput, Entry, EntryId, EntryRef,
-    EventLog, GroupReader, GroupStatus, Lease, LogError, Membership, Partition, Pressure, StreamName, Trim,
+    EventLog, GroupReader, GroupStatus, Lease, LogError, Membership, Partition, Pressure, Redriven, StreamName, Trim,
     Trimmed, Versioned,
 };
 pub use defect::Defect;
@@ -335,6 +335,10 @@ impl EventLog for MemoryLog {
         letter: DeadLetter,
     ) -> Result<CommitAnswer, LogError> {
         self.write(|state, now| Ok(state.part(at.partition).bury(at, consumer, host, source, letter, now)))
+    }
+
+    async fn redrive(&self, letter: &EntryRef, by: &str, source: &Source) -> Result<Redriven, LogError> {
+        self.write(|state, now| Ok(state.part(letter.partition).redrive(letter, by, source, now)))
     }
 
     async fn lease(

@@ -64,7 +64,10 @@ where
     pub(super) async fn park(&self, case: &Case<'_>, in_vain: InVain) -> Dealt {
         let letter = letter::<D>(case, in_vain).cut();
         let Ok(now) = self.clock.now().await else { return Dealt::Ended };
-        let id = case.id(D::ROLE, EventType::DeadLetter.as_str(), 0);
+        // One that was redriven and dies again has another letter.
+        let again = case.entry.and_then(|entry| entry.redrive).map(|letter| format!("/{letter}"));
+        let step = format!("{}{}", EventType::DeadLetter, again.unwrap_or_default());
+        let id = case.id(D::ROLE, &step, 0);
         // Like every letter about the host, so that it is no part of the container's history.
         let about = (case.subject.host(), None);
         let event = case.event(id, &self.source, about, None, now, letter.clone().into());

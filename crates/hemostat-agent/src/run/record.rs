@@ -15,7 +15,7 @@ use hemostat_event::{
 };
 
 use super::states::Known;
-use crate::log::{Commit, CommitInput, Entry, StateChange, Versioned};
+use crate::log::{Commit, CommitInput, Entry, StateChange, Versioned, last_key};
 
 /// An input while it is dealt with.
 #[derive(Clone, Copy)]
@@ -42,7 +42,10 @@ impl Case<'_> {
 
     /// The key of the last commit for the input.
     pub(super) fn last_key(&self, role: Role) -> EventId {
-        self.id(role, "ack", 0)
+        match self.first {
+            First::Event(event) => last_key(event.envelope.id, role),
+            First::Timer(_) => self.id(role, "ack", 0),
+        }
     }
 
     /// The input, as a commit names it.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hemostat_event::cloudevents::Position;
 use hemostat_event::{Event, EventType, Role, Subject};
 
+use super::redrives::Redrives;
 use super::{Invariant, Violation};
 use crate::detect;
 use crate::role::Decide;
@@ -17,6 +18,7 @@ use crate::role::Decide;
 pub struct Folds<S> {
     role: Role,
     fold: fn(&mut S, &Event),
+    redrives: Redrives,
     states: BTreeMap<Subject, Folded<S>>,
     expected: BTreeMap<(Subject, u64), S>,
     violations: Vec<Violation>,
@@ -45,7 +47,8 @@ impl<S: Default + Clone + PartialEq> Folds<S> {
     }
 
     fn new(role: Role, fold: fn(&mut S, &Event)) -> Self {
-        Self { role, fold, states: BTreeMap::new(), expected: BTreeMap::new(), violations: Vec::new() }
+        let (states, expected) = (BTreeMap::new(), BTreeMap::new());
+        Self { role, fold, redrives: Redrives::default(), states, expected, violations: Vec::new() }
     }
 
     /// Expects that the state of `subject` at `version` is `state`. Version 0 is the state before any event.
@@ -61,6 +64,9 @@ impl<S: Default + Clone + PartialEq> Folds<S> {
 
     /// Takes in the next event of the log; those of other roles are passed over.
     pub fn event(&mut self, position: Position, event: &Event) {
+        if self.redrives.take_in(position, event) {
+            return;
+        }
         // Samples are written beside the state, and a dead letter is the log's.
         let of_state = event.envelope.source.role == self.role
             && !matches!(event.event_type(), EventType::ContainerSample | EventType::DeadLetter);

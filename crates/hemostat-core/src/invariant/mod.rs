@@ -17,6 +17,7 @@ mod intents;
 mod order;
 mod outputs;
 mod recent;
+mod redrives;
 mod retention;
 mod sequence;
 #[cfg(test)]
@@ -55,7 +56,7 @@ pub enum Invariant {
     /// E-1: the id of a derived event is a function of its cause. What a timer causes is left out: its deadline, which
     /// goes into the id, is not in the log.
     DerivedId,
-    /// An event stands in the log once.
+    /// An event stands in the log once, and once more right behind every order to redrive its dead letter.
     UniqueId,
     /// The cause of an event stands before it, in the same partition.
     CauseFirst,
@@ -150,6 +151,7 @@ impl Default for Scope {
 #[derive(Debug)]
 pub struct Checker {
     sequence: sequence::Sequence,
+    redrives: redrives::Redrives,
     causes: causes::Causes,
     outputs: outputs::Outputs,
     order: order::Order,
@@ -165,6 +167,7 @@ impl Checker {
     pub fn new(scope: &Scope) -> Self {
         Self {
             sequence: sequence::Sequence::new(scope),
+            redrives: redrives::Redrives::default(),
             causes: causes::Causes::new(scope),
             outputs: outputs::Outputs::new(scope),
             order: order::Order::new(scope),
@@ -179,6 +182,10 @@ impl Checker {
     pub fn event(&mut self, position: Position, event: &Event) {
         let found = &mut self.violations;
         self.sequence.take_in(position, found);
+        if self.redrives.take_in(position, event) {
+            // The same event: it was looked at where it stood first.
+            return;
+        }
         self.causes.take_in(position, event, found);
         self.outputs.take_in(position, event, found);
         self.order.take_in(position, event, found);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use hemostat_agent::log::{Entry, EntryId, EntryRef, LogError, Membership, Partition};
+use hemostat_agent::log::{Entry, EntryId, EntryRef, LogError, Membership, Partition, is_for_another};
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Value};
 use tokio::time::Instant;
@@ -207,7 +207,8 @@ impl Side {
         let block = millis(wait + Duration::from_micros(999)).max(1);
         let request = self.read_group(Some(block), self.keys.iter().map(|_| ">".to_owned()));
         let (asked, mut answers) = self.ask(&[request]).await?;
-        let answered = self.by_stream(answers.pop().unwrap_or_default())?;
+        let mut answered = self.by_stream(answers.pop().unwrap_or_default())?;
+        self.pass_by(&mut answered).await?;
         let entries = answered
             .into_iter()
             .map(|stream| stream.into_iter().map(|(id, fields)| (id, fields, 1)).collect());
@@ -229,7 +230,8 @@ impl Side {
     }
 
     /// Adds how often each entry was delivered, and hands out those that still are this consumer's.
-    async fn counted(&mut self, answered: Answered, asked: Instant) -> Result<Vec<Entry>, Fault> {
+    async fn counted(&mut self, mut answered: Answered, asked: Instant) -> Result<Vec<Entry>, Fault> {
+        self.pass_by(&mut answered).await?;
         let places = answered.iter().enumerate();
         let places =
             places.flat_map(|(stream, entries)| entries.iter().map(move |(id, _)| (stream, id.to_string())));
@@ -279,19 +281,34 @@ impl Side {
     /// Takes out the entries that are pending but were trimmed away, and acknowledges them: they would come back
     /// for ever.
     async fn drop_trimmed(&mut self, answered: &mut Answered) -> Result<(), Fault> {
+        let trimmed: Vec<Vec<EntryId>> =
+            answered.iter_mut().map(|entries| take_ids(entries, Option::is_none)).collect();
+        for (stream, ids) in trimmed.iter().enumerate() {
+            self.lost(stream, ids);
+        }
+        self.acknowledge(&trimmed).await
+    }
+
+    /// Takes out what was handed out once more to another group, and acknowledges it. If that fails, the entries are
+    /// among the unfinished ones of this consumer.
+    async fn pass_by(&mut self, answered: &mut Answered) -> Result<(), Fault> {
+        let role = self.membership.role;
+        let others = |fields: &Fields| fields.as_ref().is_some_and(|fields| is_for_another(role, fields));
+        let passed: Vec<Vec<EntryId>> =
+            answered.iter_mut().map(|entries| take_ids(entries, others)).collect();
+        self.acknowledge(&passed).await
+    }
+
+    /// Acknowledges entries, given by stream. The cursor stays: it may be earlier than it could.
+    async fn acknowledge(&mut self, entries: &[Vec<EntryId>]) -> Result<(), Fault> {
         let mut requests = Vec::new();
-        for (stream, entries) in answered.iter_mut().enumerate() {
-            let trimmed: Vec<_> =
-                entries.extract_if(.., |(_, fields)| fields.is_none()).map(|(id, _)| id).collect();
-            if !trimmed.is_empty() {
-                let mut request = redis::cmd("XACK");
-                request.arg(&self.keys[stream]).arg(self.membership.role.as_str());
-                for id in &trimmed {
-                    request.arg(id.to_string());
-                }
-                requests.push(request);
-                self.lost(stream, &trimmed);
+        for (key, ids) in self.keys.iter().zip(entries).filter(|(_, ids)| !ids.is_empty()) {
+            let mut request = redis::cmd("XACK");
+            request.arg(key).arg(self.membership.role.as_str());
+            for id in ids {
+                request.arg(id.to_string());
             }
+            requests.push(request);
         }
         if !requests.is_empty() {
             self.ask(&requests).await?;
@@ -338,6 +355,11 @@ impl Side {
             Err(error) => Err(Fault::Log(fault::asking(error, Effect::Read))),
         }
     }
+}
+
+/// Takes the entries out whose fields are such; their ids.
+fn take_ids(entries: &mut Entries, such: impl Fn(&Fields) -> bool) -> Vec<EntryId> {
+    entries.extract_if(.., |(_, fields)| such(fields)).map(|(id, _)| id).collect()
 }
 
 /// How often an entry was delivered, as `XPENDING` tells it; nothing where it is somebody else's by now.

@@ -121,6 +121,9 @@ local function entry(event, seq, prev)
         arguments[#arguments + 1] = 'prev'
         arguments[#arguments + 1] = prev
     end
+    for _, argument in ipairs(event.more or {}) do
+        arguments[#arguments + 1] = argument
+    end
     return unpack(arguments)
 end
 

@@ -65,7 +65,7 @@ async fn wait(stop: &CancellationToken) {
     let _stopped = tokio::time::timeout(POLL, stop.cancelled()).await;
 }
 
-fn event_type(name: &str) -> Result<EventType, Failure> {
+pub(crate) fn event_type(name: &str) -> Result<EventType, Failure> {
     name.parse().map_err(|error| {
         let near =
             EventType::ALL.into_iter().min_by_key(|kind| strsim::damerau_levenshtein(kind.as_str(), name));
@@ -75,7 +75,7 @@ fn event_type(name: &str) -> Result<EventType, Failure> {
 }
 
 /// A time, or a time span before `now`.
-fn when(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
+pub(crate) fn when(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
     if let Ok(time) = Timestamp::parse(text) {
         return Ok(time);
     }
@@ -201,7 +201,8 @@ fn colour_of(event: &Event) -> &'static str {
     }
 }
 
-/// Reads the whole log since `since`, without samples.
+/// Reads the whole log since `since`, without samples, and without what stands in it once more because a dead letter
+/// was redriven: that is the same event.
 ///
 /// # Errors
 /// Exit 3 when the log is out of reach.
@@ -216,6 +217,6 @@ pub(crate) async fn read_all(
         if entries.is_empty() {
             return Ok(all);
         }
-        all.extend(entries);
+        all.extend(entries.into_iter().filter(|entry| entry.redrive.is_none()));
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod bench_reaction;
 pub(crate) mod check_config;
 pub(crate) mod completion;
 pub(crate) mod demo;
+pub(crate) mod dlq;
 pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod healthcheck;

@@ -4,6 +4,7 @@ mod bad_input;
 mod bench;
 mod chaos;
 mod demo;
+mod dlq;
 mod footprint;
 mod healing;
 mod layers;

@@ -158,16 +158,16 @@ pub(super) fn letter(entry: &Entry) -> DeadLetter {
     }
 }
 
-async fn bury(log: &Arc<dyn EventLog>, entry: &Entry, consumer: &str) -> CommitAnswer {
+pub(super) async fn bury(log: &Arc<dyn EventLog>, entry: &Entry, consumer: &str) -> CommitAnswer {
     log.bury(&entry.at, consumer, &host(), &source(), letter(entry)).await.expect("the log is there")
 }
 
-async fn letters(log: &Arc<dyn EventLog>) -> Vec<Entry> {
+pub(super) async fn letters(log: &Arc<dyn EventLog>) -> Vec<Entry> {
     all(log, &StreamName::Type(EventType::DeadLetter)).await
 }
 
 /// An entry with these fields, pending for `a`.
-async fn put_and_take(harness: &dyn Harness, fields: &[(&str, &[u8])]) -> Entry {
+pub(super) async fn put_and_take(harness: &dyn Harness, fields: &[(&str, &[u8])]) -> Entry {
     let log = harness.log();
     let mut reader = join(&log, "a").await;
     let id = harness.put_raw(log.partition_of(&host()), &INPUT, fields).await;

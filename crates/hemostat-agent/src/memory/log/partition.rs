@@ -1,8 +1,9 @@
 //! One partition: its streams, states, timers and leases, changed by one request at a time.
 
 mod keeping;
+mod redriving;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ pub(super) struct Part {
     states: BTreeMap<(Role, Subject), Versioned>,
     timers: BTreeMap<TimerKey, Deadline>,
     known: Known,
+    /// The letters that were redriven.
+    redriven: BTreeSet<EventId>,
     leases: BTreeMap<String, Held>,
     agents: BTreeMap<(Role, String), (AgentPresence, Timestamp)>,
     defect: Option<Defect>,
@@ -299,22 +302,33 @@ impl Part {
         self.seq += 1;
         let stream = StreamName::of(event);
         let seq = (FIELD_SEQ.to_owned(), self.seq.to_string().into_bytes());
-        let mut fields = vec![seq, (FIELD_EVENT.to_owned(), codec::encode(event))];
+        let fields = vec![seq, (FIELD_EVENT.to_owned(), codec::encode(event))];
         if event.event_type() == EventType::ContainerSample {
             self.add(&stream, fields, now);
             return self.seq;
         }
         self.known.add(event.envelope.id, now);
-        if let Some(subject) = &event.envelope.subject {
-            let latest = (stream.clone(), subject.clone());
-            let prev = self.latest.get(&latest);
-            fields.extend(prev.map(|id| (FIELD_PREV.to_owned(), id.to_string().into_bytes())));
-            let id = self.add(&stream, fields, now);
-            self.latest.insert(latest, id);
-        } else {
-            self.add(&stream, fields, now);
-        }
+        self.add_in_order(&stream, event.envelope.subject.as_ref(), fields, now);
         self.seq
+    }
+
+    /// Adds an entry, with the position of the one before it about its container.
+    fn add_in_order(
+        &mut self,
+        stream: &StreamName,
+        subject: Option<&Subject>,
+        mut fields: Fields,
+        now: Timestamp,
+    ) {
+        let Some(subject) = subject else {
+            self.add(stream, fields, now);
+            return;
+        };
+        let latest = (stream.clone(), subject.clone());
+        let prev = self.latest.get(&latest);
+        fields.extend(prev.map(|id| (FIELD_PREV.to_owned(), id.to_string().into_bytes())));
+        let id = self.add(stream, fields, now);
+        self.latest.insert(latest, id);
     }
 
     /// The answer to a commit that cannot be made, apart from the version of the state.
@@ -377,7 +391,7 @@ impl Part {
         }
     }
 
-    fn acknowledge_entry(&mut self, role: Role, at: &EntryRef) {
+    pub(super) fn acknowledge_entry(&mut self, role: Role, at: &EntryRef) {
         let key = (at.stream.clone(), role);
         if let Some(group) = self.groups.get_mut(&key)
             && group.acknowledge(at.id)

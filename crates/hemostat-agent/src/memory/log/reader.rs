@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::{Clock, MemoryLog, State};
 use crate::log::{
     Entry, EntryId, EntryRef, EventLog, GroupReader, LogError, Membership, Partition, StreamName,
+    is_for_another,
 };
 
 pub(super) struct MemoryReader {
@@ -90,6 +91,10 @@ impl MemoryReader {
             part.lost(&at.stream, self.membership.role, at.id, now);
             return None;
         };
+        if is_for_another(self.membership.role, fields) {
+            part.acknowledge_entry(self.membership.role, &at);
+            return None;
+        }
         Some(Entry::read(at, attempts, fields))
     }
 }

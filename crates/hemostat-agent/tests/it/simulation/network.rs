@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hemostat_agent::log::{
     Abandoned, AgentPresence, Commit, CommitAnswer, Entry, EntryId, EntryRef, EventLog, GroupReader,
-    GroupStatus, Lease, LogError, Membership, Partition, Pressure, StreamName, Trim, Trimmed, Versioned,
+    GroupStatus, Lease, LogError, Membership, Partition, Pressure, Redriven, StreamName, Trim, Trimmed, Versioned,
 };
 use hemostat_core::role::Timer;
 use hemostat_event::{DeadLetter, Event, HostName, Role, Source, Subject, Timestamp};
@@ -264,6 +264,10 @@ impl EventLog for Client {
                 Ok(timers)
             })
             .await
+    }
+
+    async fn redrive(&self, letter: &EntryRef, by: &str, source: &Source) -> Result<Redriven, LogError> {
+        self.0.send(self.0.stage.log.redrive(letter, by, source)).await
     }
 
     async fn give_back(&self, role: Role, consumer: &str, timers: &[Timer]) -> Result<(), LogError> {

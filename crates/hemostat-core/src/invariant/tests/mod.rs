@@ -203,6 +203,44 @@ fn an_event_that_stands_in_the_log_twice_is_found() {
 }
 
 #[test]
+fn a_redriven_event_may_stand_in_the_log_again_and_only_right_behind_its_order() {
+    let redriven = |dead: &str, again: &str| {
+        let mut story = Story::told();
+        story.bury("letter", Role::Alert, story.id(dead));
+        story.redrive("order", "letter", dead);
+        story.repeat(again);
+        story
+    };
+    for dead in ["done", "alert", "needed 2", "recovered 2"] {
+        assert_eq!(redriven(dead, dead).broken(), [], "{dead}");
+        // Once more is once more than was ordered.
+        let mut story = redriven(dead, dead);
+        story.repeat(dead);
+        assert!(names(&story.broken()).contains(&Invariant::UniqueId), "{dead}");
+    }
+    assert!(names(&redriven("done", "alert").broken()).contains(&Invariant::UniqueId));
+    let mut story = Story::told();
+    story.bury("letter", Role::Alert, story.id("done"));
+    story.redrive("order", "letter", "done");
+    story.sample("sample 3");
+    story.repeat("done");
+    assert!(names(&story.broken()).contains(&Invariant::UniqueId));
+}
+
+#[test]
+fn a_redriven_event_is_not_folded_again() {
+    let mut folds = Folds::of::<crate::diagnose::Analyzer>();
+    let mut story = Story::told();
+    story.bury("letter", Role::Responder, story.id("needed"));
+    story.redrive("order", "letter", "needed");
+    story.repeat("needed");
+    let mut once = Folds::of::<crate::diagnose::Analyzer>();
+    Story::told().log().for_each(|(position, event)| once.event(position, event));
+    story.log().for_each(|(position, event)| folds.event(position, event));
+    assert_eq!(folds.state(&subject()), once.state(&subject()));
+}
+
+#[test]
 fn a_sample_may_stand_in_the_log_twice() {
     let mut story = Story::told();
     story.repeat("sample");

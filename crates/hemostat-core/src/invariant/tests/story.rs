@@ -2,11 +2,12 @@
 
 use hemostat_event::cloudevents::Position;
 use hemostat_event::{
-    Action, ActionKind, Actor, AnomalyKind, Basis, Cause, Change, Channel, ContainerChanged, ContainerId,
-    ContainerPolicy, ContainerRef, ContainerSample, Data, DeadLetter, Delivery, Diagnosis, Envelope, Event,
-    EventId, Evidence, FalseAlarm, HealthAlert, HealthRecovered, HostName, IncidentId, Notification,
-    NotificationKind, Outcome, Plan, Recovery, RemediationComplete, RemediationNeeded, RemediationStarted,
-    RemediationVerified, Role, Sample, Severity, Source, Subject, Timestamp, Verdict, Verification,
+    Action, ActionKind, Actor, AnomalyKind, Basis, Cause, Change, Channel, Command, ContainerChanged,
+    ContainerId, ContainerPolicy, ContainerRef, ContainerSample, Data, DeadLetter, Delivery, Diagnosis,
+    Envelope, Event, EventId, Evidence, FalseAlarm, HealthAlert, HealthRecovered, HostName, IncidentId,
+    Notification, NotificationKind, OperatorCommand, Outcome, Plan, Recovery, RemediationComplete,
+    RemediationNeeded, RemediationStarted, RemediationVerified, Role, Sample, Severity, Source, Subject,
+    Timestamp, Verdict, Verification,
 };
 
 use crate::invariant::{Scope, Violation, check};
@@ -147,6 +148,14 @@ impl Story {
         self.append(&format!("{name} once more"), event);
     }
 
+    /// A person has a letter about an event redriven.
+    pub(super) fn redrive(&mut self, name: &str, letter: &str, dead: &str) {
+        let command = Command::Redrive { event: self.id(dead) };
+        let mut order = self.event(Role::Operator, OperatorCommand { command, by: "ada".to_owned() }.into());
+        order.envelope.cause = Some(self.id(letter));
+        self.append(name, order);
+    }
+
     fn close_up(&mut self) {
         for (index, (_, position, _)) in self.events.iter_mut().enumerate() {
             position.seq = index as u64 + 1;
@@ -183,7 +192,7 @@ impl Story {
         self.append(name, event);
     }
 
-    fn sample(&mut self, name: &str) {
+    pub(super) fn sample(&mut self, name: &str) {
         let sample = ContainerSample { container: container(), sample: Sample::default(), gap: None };
         self.observe(name, sample, None);
     }

@@ -11,7 +11,8 @@ use hemostat_event::{DeadLetter, Event, HostName, Role, Source, Subject, Timesta
 
 use crate::log::{
     Abandoned, AgentPresence, Commit, CommitAnswer, Entry, EntryId, EntryRef, EventLog, GroupReader,
-    GroupStatus, Lease, LogError, Membership, Partition, Pressure, Redriven, StreamName, Trim, Trimmed, Versioned,
+    GroupStatus, Lease, LogError, Membership, Partition, Pressure, Redriven, StreamName, Trim, Trimmed,
+    Versioned,
 };
 use crate::memory::log::MemoryLog;
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use redis::{Client, ClientTlsConfig, ConnectionInfo, IntoConnectionInfo as _, TlsCertificates};
+use redis::{Client, ClientTlsConfig, ConnectionInfo, TlsCertificates};
 
 use crate::connect::ConnectError;
 
@@ -30,14 +30,8 @@ impl fmt::Debug for Access {
 }
 
 impl Access {
-    /// A client of the server at `url`.
-    pub(crate) fn client(&self, url: &str) -> Result<Client, ConnectError> {
-        let info = url.into_connection_info().map_err(|error| ConnectError::Url(error.into()))?;
-        self.client_of(info)
-    }
-
-    /// A client of the server that `info` leads to.
-    pub(crate) fn client_of(&self, info: ConnectionInfo) -> Result<Client, ConnectError> {
+    /// The address with what its server wants to know; certificates travel with it.
+    pub(crate) fn prepare(&self, info: ConnectionInfo) -> Result<ConnectionInfo, ConnectError> {
         let mut login = info.redis_settings().clone();
         if let Some(user) = self.user.as_ref().filter(|_| login.username().is_none()) {
             login = login.set_username(user);
@@ -50,7 +44,7 @@ impl Access {
             if self.authorities.is_some() || self.identity.is_some() {
                 return Err(ConnectError::NotEncrypted);
             }
-            return Client::open(info).map_err(|error| ConnectError::Url(error.into()));
+            return Ok(info);
         }
         // Whoever was first is right as well: there is one provider in the program.
         let _there_is_one = rustls::crypto::ring::default_provider().install_default();
@@ -59,6 +53,8 @@ impl Access {
             client_tls: identity.map(|(client_cert, client_key)| ClientTlsConfig { client_cert, client_key }),
             root_cert: self.authorities.clone(),
         };
-        Client::build_with_tls(info, certificates).map_err(|error| ConnectError::Certificates(error.into()))
+        let client = Client::build_with_tls(info, certificates);
+        let client = client.map_err(|error| ConnectError::Certificates(error.into()))?;
+        Ok(client.get_connection_info().clone())
     }
 }

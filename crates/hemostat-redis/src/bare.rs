@@ -43,7 +43,7 @@ impl RedisLog {
     /// # Errors
     /// [`LogError::Unavailable`] when the server does not take connections.
     pub async fn bare(&self) -> Result<Bare, LogError> {
-        let connection = self.shared.link.blocking(BLOCK).await?;
+        let connection = self.shared.link.blocking(PARTITION, BLOCK).await?;
         Ok(Bare { shared: Arc::clone(&self.shared), connection })
     }
 }

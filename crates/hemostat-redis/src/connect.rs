@@ -9,18 +9,22 @@ use redis::Value;
 use crate::access::Access;
 use crate::fault::{self, Effect};
 use crate::keys::Keys;
-use crate::link::Link;
+use crate::link::{Ground, Link};
 use crate::log::{RedisLog, Shared};
+use crate::place::Place;
 use crate::reply;
 
 /// Where the log is.
 #[derive(Clone)]
 pub struct RedisSettings {
-    /// `redis://[user:password@]host[:port][/db]`, `rediss://…` with TLS, or `unix:///path/to/socket`.
+    /// `redis://[user:password@]host[:port][/db]`, `rediss://…` with TLS, `unix:///path/to/socket`,
+    /// `redis+sentinel://[user:password@]host[:port][,host[:port]…]/name[/db]` or
+    /// `redis+cluster://[user:password@]host[:port][,host[:port]…]`; any node of a cluster will do.
     pub url: String,
     /// What all keys begin with.
     pub namespace: String,
-    /// Partitions of the log; what the log was made with where it is `None`, and 1 for a new one.
+    /// Partitions of the log; what the log was made with where it is `None`, and 1 for a new one, or 16 on a
+    /// cluster.
     pub partitions: Option<u16>,
 }
 
@@ -40,7 +44,8 @@ impl fmt::Debug for RedisSettings {
 pub enum ConnectError {
     /// The URL cannot be read, or names something this build cannot speak.
     #[error(
-        "the URL of Redis is not valid (redis://host:6379, rediss://host:6379 or unix:///path/to/socket)"
+        "the URL of Redis is not valid (redis://host:6379, rediss://host:6379, unix:///path/to/socket, \
+             redis+sentinel://host:26379,host:26379/name or redis+cluster://host:6379,host:6379)"
     )]
     Url(#[source] BoxError),
     /// A certificate or a key cannot be read.
@@ -66,9 +71,6 @@ pub enum ConnectError {
          set `maxmemory-policy noeviction` in redis.conf, or: redis-cli CONFIG SET maxmemory-policy noeviction"
     )]
     Evicts(String),
-    /// The server is a node of a cluster.
-    #[error("this Redis is a node of a cluster, which this version does not support; use a single Redis")]
-    Cluster,
     /// The number of partitions is fixed when a log is made: it decides where everything is.
     #[error(
         "the log `{namespace}` was made with {recorded} partition(s) and cannot be opened with {configured}; \
@@ -102,6 +104,8 @@ pub enum ConnectError {
 const LAYOUT: &str = "1";
 /// Partitions of a new log: enough for what one Redis can do.
 const PARTITIONS_DEFAULT: u16 = 1;
+/// Partitions of a new log on a cluster: enough for some nodes to have about as many each.
+const PARTITIONS_OF_CLUSTER: u16 = 16;
 
 impl RedisLog {
     /// Opens the log, making it where there is none.
@@ -122,13 +126,56 @@ impl RedisLog {
         if partitions == Some(0) {
             return Err(ConnectError::NoPartitions);
         }
-        let link = Link::new(access.client(&url)?);
-        let info: String = link.query(redis::cmd("INFO"), Effect::Read).await?;
-        let server = Server::read(&info);
-        server.check()?;
-        let warnings = warnings(&link, &server).await;
+        let place = Place::read(&url).map_err(|error| ConnectError::Url(error.into()))?;
+        let place = place.prepared(|info| access.prepare(info))?;
+        let link = Link::reach(place, keys.prefix()).await?;
+        let servers = servers(&link).await?;
+        servers.iter().try_for_each(Server::check)?;
+        let mut warnings = Vec::new();
+        // One of those that keep no append-only file speaks for all of them.
+        if let Some(server) = servers.iter().find(|server| !server.append_only) {
+            warnings.extend(self::warnings(&link, server).await);
+        }
+        let found = found(link.ground(), &servers);
         let partitions = record(&link, &keys, &namespace, partitions).await?;
-        Ok(Self { shared: Arc::new(Shared::new(link, keys, namespace, partitions)), warnings })
+        Ok(Self { shared: Arc::new(Shared::new(link, keys, namespace, partitions)), warnings, found })
+    }
+
+    /// What kind of Redis the log is on, in some words.
+    #[must_use]
+    pub fn found(&self) -> &str {
+        &self.found
+    }
+}
+
+/// What the servers say of themselves on which the log is, or will be after its cluster was resharded.
+async fn servers(link: &Link) -> Result<Vec<Server>, LogError> {
+    let mut request = redis::pipe();
+    request.cmd("INFO");
+    let owners = match link.ground() {
+        Ground::Server(_) | Ground::Sentinels(_) => {
+            return Ok(vec![Server::read(&link.query::<String>(redis::cmd("INFO"), Effect::Read).await?)]);
+        }
+        Ground::Cluster(cluster) => cluster.owners(),
+    };
+    let mut servers = Vec::new();
+    for (node, _) in owners {
+        let answer = node.ask(&request, Effect::Read).await?.pop().unwrap_or_default();
+        let answer = answer.extract_error().map_err(|error| fault::asking(error, Effect::Read))?;
+        servers.push(Server::read(&reply::info(answer)?));
+    }
+    Ok(servers)
+}
+
+fn found(ground: &Ground, servers: &[Server]) -> String {
+    let mut versions: Vec<_> = servers.iter().map(|server| server.version.as_str()).collect();
+    versions.sort_unstable();
+    versions.dedup();
+    let versions = versions.join(", ");
+    match ground {
+        Ground::Server(_) => format!("a single Redis {versions}"),
+        Ground::Sentinels(_) => format!("Redis {versions}, whose primary the sentinels name"),
+        Ground::Cluster(_) => format!("a cluster of {} primaries, Redis {versions}", servers.len()),
     }
 }
 
@@ -140,6 +187,8 @@ pub(crate) async fn record(
     configured: Option<u16>,
 ) -> Result<u16, ConnectError> {
     let meta = keys.meta();
+    let new =
+        configured.unwrap_or(if link.is_cluster() { PARTITIONS_OF_CLUSTER } else { PARTITIONS_DEFAULT });
     let mut requests = redis::pipe();
     let set = |field: &str, value: &str| {
         let mut command = redis::cmd("HSETNX");
@@ -147,7 +196,7 @@ pub(crate) async fn record(
         command
     };
     requests.add_command(set("layout", LAYOUT));
-    requests.add_command(set("partitions", &configured.unwrap_or(PARTITIONS_DEFAULT).to_string()));
+    requests.add_command(set("partitions", &new.to_string()));
     requests.cmd("HMGET").arg(&meta).arg("layout").arg("partitions");
     // Made only where it is missing, so a repetition changes nothing.
     let answers = link.ask(&requests, Effect::Read).await?.into_iter();
@@ -172,7 +221,6 @@ pub(crate) async fn record(
 struct Server {
     version: String,
     policy: String,
-    cluster: bool,
     append_only: bool,
 }
 
@@ -183,7 +231,6 @@ impl Server {
             match name {
                 "redis_version" => value.clone_into(&mut server.version),
                 "maxmemory_policy" => value.clone_into(&mut server.policy),
-                "cluster_enabled" => server.cluster = value == "1",
                 "aof_enabled" => server.append_only = value == "1",
                 _ => {}
             }
@@ -200,7 +247,7 @@ impl Server {
         if self.policy != "noeviction" {
             return Err(ConnectError::Evicts(self.policy.clone()));
         }
-        if self.cluster { Err(ConnectError::Cluster) } else { Ok(()) }
+        Ok(())
     }
 }
 

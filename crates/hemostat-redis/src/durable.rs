@@ -19,7 +19,9 @@ use hemostat_event::{Event, EventType, Role};
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, RedisError, Value};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
+use crate::cluster::{Pauses, UNSETTLED_MAX};
 use crate::connect::ConnectError;
 use crate::fault::{self, Effect};
 use crate::link::Link;
@@ -130,18 +132,24 @@ impl RedisLog {
         let connections = partitions.map(|partition| (partition, Mutex::default())).collect();
         let durable = Durable { settings, connections };
         for partition in self.shared.partitions() {
-            let safe = durable.connect(&self.shared.link).await?;
+            let safe = durable.connect(&self.shared.link, partition).await?;
             if durable.uses(Durability::Fsync) && safe.fsync.is_none() {
                 return Err(ConnectError::Durability(cannot_fsync(safe.connection).await?));
             }
-            if durable.uses(Durability::Replica) && partition == Partition(0) {
+            if durable.uses(Durability::Replica)
+                && (partition == Partition(0) || self.shared.link.is_cluster())
+            {
                 let replicas = info(&safe.connection, "replication", "connected_slaves").await?;
                 if replicas.parse().unwrap_or(0) < settings.replicas {
-                    self.warnings.push(format!(
+                    let warning = format!(
                         "this Redis has {replicas} replica(s) and durability.replicas is {}; nothing that has to be \
                          safe is done until there are as many",
                         settings.replicas
-                    ));
+                    );
+                    // Most partitions of a cluster are together with others.
+                    if !self.warnings.contains(&warning) {
+                        self.warnings.push(warning);
+                    }
                 }
             }
         }
@@ -194,18 +202,39 @@ impl Durable {
         let place = self.connections.get(&partition).expect("there is one for every partition");
         // Held during the exchange: a wait holds the others up on the server anyway.
         let mut place = place.lock().await;
-        let mut safe = match place.take() {
-            Some(safe) => safe,
-            None => self.connect(&shared.link).await?,
-        };
         let barrier = shared.keys.barrier(partition);
-        let answers = self.exchange(&mut safe, class, script, requests, &barrier).await;
-        let (answers, copies) = match answers {
-            Ok(answers) => answers,
-            Err(error) => return Err(fault::asking(error, Effect::Write)),
+        let until = Instant::now() + UNSETTLED_MAX;
+        let mut pauses = Pauses::default();
+        let (safe, answers, copies) = loop {
+            let mut safe = match place.take() {
+                Some(safe) => safe,
+                None => match self.connect(&shared.link, partition).await {
+                    Ok(safe) => safe,
+                    // It may be elsewhere by now.
+                    Err(LogError::Unavailable(_)) if shared.link.is_cluster() && Instant::now() < until => {
+                        pauses.pause().await;
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                },
+            };
+            let answers = self.exchange(&mut safe, class, script, requests, &barrier).await;
+            let (answers, copies) = match answers {
+                Ok(answers) => answers,
+                Err(error) => return Err(fault::asking(error, Effect::Write)),
+            };
+            // Nothing was begun: the partition is on its way to another node. Where something was, there is no telling
+            // who has it, and the failed wait is an unknown outcome.
+            let unsettled = answers.iter().filter(|answer| shared.link.is_unsettled(answer)).count();
+            if unsettled == 0 || unsettled < answers.len() || until <= Instant::now() {
+                break (safe, answers, copies);
+            }
+            pauses.pause().await;
         };
         let failed = answers.iter().chain([&copies]).any(|answer| match answer {
-            Value::ServerError(error) => fault::ends_connection(&RedisError::from(error.clone())),
+            Value::ServerError(error) => {
+                fault::ends_connection(&RedisError::from(error.clone())) || shared.link.is_unsettled(answer)
+            }
             _ => false,
         });
         let fsync = safe.fsync;
@@ -238,6 +267,11 @@ impl Durable {
             for (place, answer) in missed.iter().zip(send(connection, again).await?) {
                 answers[*place] = answer;
             }
+        }
+        // Where nothing was begun nothing is waited for.
+        let begun = |answer: &Value| !matches!(answer, Value::ServerError(_));
+        if !answers.is_empty() && !answers.iter().any(begun) {
+            return Ok((answers, Value::Nil));
         }
         // Apart from the requests: what had to be sent in full would have been waited for twice.
         let write = "#!lua flags=allow-oom\nreturn redis.call('SET', KEYS[1], '')";
@@ -290,8 +324,8 @@ impl Durable {
         Err(LogError::Indefinite(Shortfall { found, wanted, what, timeout }.into()))
     }
 
-    async fn connect(&self, link: &Link) -> Result<Safe, LogError> {
-        let connection = link.blocking(self.settings.timeout).await?;
+    async fn connect(&self, link: &Link, partition: Partition) -> Result<Safe, LogError> {
+        let connection = link.blocking(partition, self.settings.timeout).await?;
         let fsync = if self.uses(Durability::Fsync) { fsync(&connection).await? } else { None };
         Ok(Safe { connection, fsync })
     }

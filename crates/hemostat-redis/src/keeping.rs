@@ -55,14 +55,11 @@ impl Signs {
             return;
         }
         let losses = shared.losses.take(membership.role);
-        match keep(shared, membership, &losses).await {
+        match keep(shared, membership, losses).await {
             Ok(()) => self.0 = Some(Instant::now()),
             Err(error) => {
                 // The reader meets the same failure and reports it.
                 debug!(group = %membership.role, %error, "no sign of life could be given");
-                for ((partition, role, stream), count) in losses {
-                    shared.losses.add(partition, role, &stream, count);
-                }
             }
         }
     }
@@ -71,8 +68,9 @@ impl Signs {
 async fn keep(
     shared: &Shared,
     membership: &Membership,
-    losses: &BTreeMap<(Partition, Role, StreamName), u64>,
+    mut losses: BTreeMap<(Partition, Role, StreamName), u64>,
 ) -> Result<(), LogError> {
+    let mut kept = Ok(());
     for partition in shared.partitions() {
         let mut call = KEEP.call(&shared.keys.seq(partition));
         call.arg(membership.role.as_str());
@@ -80,16 +78,27 @@ async fn keep(
             let lost = losses.get(&(partition, membership.role, stream.clone())).copied().unwrap_or(0);
             call.arg(stream.to_string()).arg(lost);
         }
-        shared.link.run_one(&KEEP, call, Effect::Read).await?;
+        match shared.link.run_one(&KEEP, call, Effect::Read).await {
+            Ok(_told) => losses.retain(|(of, _, _), _| *of != partition),
+            Err(error) => {
+                kept = Err(error);
+                if !shared.link.is_cluster() {
+                    break;
+                }
+            }
+        }
     }
-    Ok(())
+    for ((partition, role, stream), count) in losses {
+        shared.losses.add(partition, role, &stream, count);
+    }
+    kept
 }
 
 /// How full the server is that holds a partition.
-pub(crate) async fn pressure(shared: &Shared, _partition: Partition) -> Result<Pressure, LogError> {
+pub(crate) async fn pressure(shared: &Shared, partition: Partition) -> Result<Pressure, LogError> {
     let mut request = redis::cmd("INFO");
     request.arg("memory");
-    let info: String = shared.link.query(request, Effect::Read).await?;
+    let info: String = shared.link.query_at(partition, request, Effect::Read).await?;
     let number = |wanted: &str| -> u64 {
         let lines = info.lines().filter_map(|line| line.trim_end().split_once(':'));
         lines.filter(|(name, _)| *name == wanted).find_map(|(_, value)| value.parse().ok()).unwrap_or(0)

@@ -26,6 +26,11 @@ impl Keys {
         self.key(partition, "seq")
     }
 
+    /// What every key begins with, up to the number of its partition.
+    pub(crate) fn prefix(&self) -> String {
+        format!("{}:{{", self.namespace)
+    }
+
     pub(crate) fn stream(&self, partition: Partition, stream: &StreamName) -> String {
         self.key(partition, stream)
     }

@@ -1,7 +1,8 @@
 //! The event log of HemoStat on Redis Streams.
 //!
 //! [`RedisLog`] is the implementation of [`EventLog`](hemostat_agent::log::EventLog) on Redis 7.0 and later (and
-//! Valkey). [`managed`] runs a private redis-server for those who have none.
+//! Valkey): on one server, on one behind sentinels, and on a cluster. [`managed`] runs a private redis-server for
+//! those who have none.
 //!
 //! Keys are `<namespace>:{<partition>}:<name>`; everything about one host is in one partition, and all keys of a
 //! partition have the same hash tag, so every script stays in one slot:
@@ -21,6 +22,7 @@
 //! | `timers:<role>`, `timer:<role>` | when each timer can be taken; its due time, a space, who took it |
 //! | `lease:<name>` | owner, epoch and end of a lease |
 //! | `agents` | role and instance → log time until which it counts, a space, what is known of it |
+//! | `moving` | nothing, ever; see `scripts.rs` |
 //! | `barrier` | nothing; written so that there is something to wait for |
 //! | `meta` (partition 0) | version of this layout, number of partitions |
 //!
@@ -37,6 +39,7 @@
 mod access;
 pub mod acl;
 pub mod bare;
+mod cluster;
 mod commit;
 mod connect;
 mod durable;
@@ -46,10 +49,13 @@ mod keys;
 mod link;
 mod log;
 pub mod managed;
+mod node;
+mod place;
 mod reader;
 mod redriving;
 mod reply;
 mod scripts;
+mod sentinel;
 mod server;
 mod status;
 #[cfg(feature = "testing")]

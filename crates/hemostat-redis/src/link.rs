@@ -1,70 +1,110 @@
-//! The connection that all requests share, except those that wait on the server.
+//! The way to Redis that all requests share, except those that wait on the server.
 //!
-//! It is made when it is needed and given up when it fails; the next request makes a new one. While Redis is
-//! away, requests fail at once or after [`CONNECT_MAX`]; nothing is queued.
+//! One server, or one behind sentinels, takes everything. In a cluster a request goes to the node that has the slot
+//! of its partition, which its first key tells; one without a key goes to the node of partition 0, whose clock is
+//! the log's for whoever asks for the time alone.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use hemostat_agent::log::LogError;
+use hemostat_agent::log::{LogError, Partition};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, RedisError, Value};
-use tokio::sync::Mutex;
-use tokio::time::Instant;
+use redis::{Arg, Cmd, FromRedisValue, Pipeline, Value};
 
+use crate::cluster::{self, Cluster};
 use crate::fault::{self, Effect};
+use crate::node::Node;
+use crate::place::Place;
+use crate::reply;
 use crate::scripts::Script;
+use crate::sentinel::Sentinels;
 
-/// Longest wait for a connection.
-const CONNECT_MAX: Duration = Duration::from_secs(2);
-/// Longest wait for an answer. An fsync of a busy disk stops Redis for a second or two.
-const ANSWER_MAX: Duration = Duration::from_secs(5);
-/// After a failed try, others that wait for a connection are told of that failure for so long.
-const RETRY_AFTER: Duration = Duration::from_millis(20);
-
-/// The shared connection.
+/// The shared way.
 pub(crate) struct Link {
-    client: Client,
-    state: Mutex<State>,
+    ground: Ground,
+    /// What the keys of the log begin with, up to the number of the partition.
+    prefix: String,
 }
 
-#[derive(Default)]
-struct State {
-    /// Tells connections apart, so that one is given up only once.
-    generation: u64,
-    connection: Option<MultiplexedConnection>,
-    failed: Option<(Instant, RedisError)>,
+/// What there is.
+pub(crate) enum Ground {
+    /// A server.
+    Server(Node),
+    /// Whichever server sentinels name.
+    Sentinels(Node),
+    /// Nodes that share the slots.
+    Cluster(Cluster),
 }
 
 impl Link {
-    pub(crate) fn new(client: Client) -> Self {
-        Self { client, state: Mutex::default() }
+    /// Reaches what the URL leads to and finds out what it is. Keys begin with `prefix` and the number of their
+    /// partition.
+    pub(crate) async fn reach(place: Place, prefix: String) -> Result<Self, LogError> {
+        let ground = match place {
+            Place::Sentinels { sentinels, name } => {
+                Ground::Sentinels(Node::behind(Sentinels::new(sentinels, name)))
+            }
+            Place::Cluster(seeds) => {
+                let seeds = seeds.into_iter().map(|seed| Arc::new(Node::new(seed))).collect();
+                Ground::Cluster(Cluster::find(seeds).await?)
+            }
+            Place::Server(server) => {
+                let node = Node::new(server);
+                let mut question = redis::pipe();
+                question.cmd("INFO").arg("cluster");
+                let answer = node.ask(&question, Effect::Read).await?.pop().unwrap_or_default();
+                let answer = answer.extract_error().map_err(|error| fault::asking(error, Effect::Read))?;
+                let info = reply::info(answer)?;
+                if info.lines().any(|line| line.trim_end() == "cluster_enabled:1") {
+                    Ground::Cluster(Cluster::find(vec![Arc::new(node)]).await?)
+                } else {
+                    Ground::Server(node)
+                }
+            }
+        };
+        Ok(Self { ground, prefix })
     }
 
-    /// A connection of one's own, for requests that wait up to `block` on the server.
-    pub(crate) async fn blocking(&self, block: Duration) -> Result<MultiplexedConnection, LogError> {
-        connect(&self.client, block + ANSWER_MAX).await.map_err(fault::connecting)
+    /// What was found.
+    pub(crate) fn ground(&self) -> &Ground {
+        &self.ground
+    }
+
+    /// A connection of one's own to the server that has a partition, for requests that wait up to `block` there.
+    pub(crate) async fn blocking(
+        &self,
+        partition: Partition,
+        block: Duration,
+    ) -> Result<MultiplexedConnection, LogError> {
+        match &self.ground {
+            Ground::Server(node) | Ground::Sentinels(node) => node.blocking(block).await,
+            Ground::Cluster(cluster) => {
+                let owner = cluster.owner(slot_of(partition)).await?;
+                owner.blocking(block).await.inspect_err(|_away| cluster.distrust())
+            }
+        }
+    }
+
+    /// Whether an answer on a connection of one's own says that the request was not begun, because the cluster is
+    /// changing its shape; [`Link::blocking`] knows where to try again.
+    pub(crate) fn is_unsettled(&self, answer: &Value) -> bool {
+        match &self.ground {
+            Ground::Server(_) | Ground::Sentinels(_) => false,
+            Ground::Cluster(cluster) => cluster.is_unsettled(answer),
+        }
+    }
+
+    /// Whether there are several nodes, of which one can be away without the others.
+    pub(crate) fn is_cluster(&self) -> bool {
+        matches!(self.ground, Ground::Cluster(_))
     }
 
     /// Sends requests in one go. Errors of the server stand among the answers.
     pub(crate) async fn ask(&self, requests: &Pipeline, effect: Effect) -> Result<Vec<Value>, LogError> {
-        let (generation, mut connection) = self.connection().await?;
-        let answers = connection.send_packed_commands(requests, 0, requests.len()).await;
-        match answers {
-            Ok(answers) => {
-                let error = |answer: &Value| match answer {
-                    Value::ServerError(error) => Some(RedisError::from(error.clone())),
-                    _ => None,
-                };
-                if answers.iter().filter_map(error).any(|error| fault::ends_connection(&error)) {
-                    self.give_up(generation).await;
-                }
-                Ok(answers)
-            }
-            Err(error) => {
-                if fault::ends_connection(&error) {
-                    self.give_up(generation).await;
-                }
-                Err(fault::asking(error, effect))
+        match &self.ground {
+            Ground::Server(node) | Ground::Sentinels(node) => node.ask(requests, effect).await,
+            Ground::Cluster(cluster) => {
+                cluster.ask(requests, |request| self.slot_of_request(request), effect).await
             }
         }
     }
@@ -73,9 +113,24 @@ impl Link {
     pub(crate) async fn query<T: FromRedisValue>(&self, request: Cmd, effect: Effect) -> Result<T, LogError> {
         let mut requests = redis::pipe();
         requests.add_command(request);
-        let answer = self.ask(&requests, effect).await?.pop().unwrap_or_default();
-        let answer = answer.extract_error().map_err(|error| fault::asking(error, effect))?;
-        T::from_redis_value(answer).map_err(|_other| fault::unexpected("a command"))
+        read(self.ask(&requests, effect).await?, effect)
+    }
+
+    /// Sends one request without a key to the server that has a partition.
+    pub(crate) async fn query_at<T: FromRedisValue>(
+        &self,
+        partition: Partition,
+        request: Cmd,
+        effect: Effect,
+    ) -> Result<T, LogError> {
+        match &self.ground {
+            Ground::Server(_) | Ground::Sentinels(_) => self.query(request, effect).await,
+            Ground::Cluster(cluster) => {
+                let mut requests = redis::pipe();
+                requests.add_command(request);
+                read(cluster.ask(&requests, |_request| slot_of(partition), effect).await?, effect)
+            }
+        }
     }
 
     /// Calls a script, several times in one go. What was not run because the server does not know it is sent again
@@ -118,43 +173,24 @@ impl Link {
         Ok(self.run(script, &calls, effect).await?.pop().unwrap_or_default())
     }
 
-    async fn connection(&self) -> Result<(u64, MultiplexedConnection), LogError> {
-        let asked = Instant::now();
-        // Held while connecting: those who come meanwhile want the same connection.
-        let mut state = self.state.lock().await;
-        if let Some(connection) = &state.connection {
-            return Ok((state.generation, connection.clone()));
-        }
-        if let Some((at, error)) = &state.failed
-            && (asked <= *at || at.elapsed() < RETRY_AFTER)
-        {
-            return Err(fault::connecting(error.clone()));
-        }
-        match connect(&self.client, ANSWER_MAX).await {
-            Ok(connection) => {
-                state.failed = None;
-                state.generation += 1;
-                state.connection = Some(connection.clone());
-                Ok((state.generation, connection))
-            }
-            Err(error) => {
-                state.failed = Some((Instant::now(), error.clone()));
-                Err(fault::connecting(error))
-            }
-        }
-    }
-
-    async fn give_up(&self, generation: u64) {
-        let mut state = self.state.lock().await;
-        if state.generation == generation {
-            state.connection = None;
-        }
+    /// The slot of the first key of a request: what stands between the braces.
+    fn slot_of_request(&self, request: &Cmd) -> u16 {
+        let keys = request.args_iter().filter_map(|argument| match argument {
+            Arg::Simple(argument) => argument.strip_prefix(self.prefix.as_bytes()),
+            _ => None,
+        });
+        let tag = keys.filter_map(|key| key.split(|byte| *byte == b'}').next()).next();
+        cluster::slot(tag.unwrap_or(b"0"))
     }
 }
 
-async fn connect(client: &Client, answer_max: Duration) -> Result<MultiplexedConnection, RedisError> {
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(CONNECT_MAX))
-        .set_response_timeout(Some(answer_max));
-    client.get_multiplexed_async_connection_with_config(&config).await
+fn slot_of(partition: Partition) -> u16 {
+    cluster::slot(partition.0.to_string().as_bytes())
+}
+
+/// The answer to one request.
+fn read<T: FromRedisValue>(mut answers: Vec<Value>, effect: Effect) -> Result<T, LogError> {
+    let answer = answers.pop().unwrap_or_default();
+    let answer = answer.extract_error().map_err(|error| fault::asking(error, effect))?;
+    T::from_redis_value(answer).map_err(|_other| fault::unexpected("a command"))
 }

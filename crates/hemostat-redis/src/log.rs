@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hemostat_agent::log::{
     Abandoned, AgentPresence, Commit, CommitAnswer, CommitInput, Entry, EntryId, EntryRef, EventLog,
-    GroupReader, GroupStatus, Lease, LogError, Membership, Partition, Pressure, Redriven, StreamName, Trim, Trimmed,
-    Versioned, letter_event,
+    GroupReader, GroupStatus, Lease, LogError, Membership, Partition, Pressure, Redriven, StreamName, Trim,
+    Trimmed, Versioned, letter_event,
 };
 use hemostat_core::role::Timer;
 use hemostat_event::{DeadLetter, Event, EventType, HostName, Role, Source, Subject, Timestamp};
@@ -31,10 +31,11 @@ const SAMPLES_KEPT: usize = 1_000_000;
 /// States in one step of a walk over them.
 const SCAN_COUNT: usize = 500;
 
-/// The event log on one Redis.
+/// The event log on a Redis: on one server, on one behind sentinels, or on a cluster.
 pub struct RedisLog {
     pub(crate) shared: Arc<Shared>,
     pub(crate) warnings: Vec<String>,
+    pub(crate) found: String,
 }
 
 /// What a log and its readers share.
@@ -308,19 +309,25 @@ impl EventLog for RedisLog {
         let partitions = host.map_or_else(|| self.partitions(), |host| vec![self.partition_of(host)]);
         let first = self.shared.turn.fetch_add(1, Ordering::Relaxed) % partitions.len();
         let mut timers: Vec<Timer> = Vec::new();
+        let (mut answered, mut away) = (false, None);
         for partition in partitions.iter().cycle().skip(first).take(partitions.len()) {
             let room = max.saturating_sub(timers.len());
             if room == 0 {
                 break;
             }
             match self.take_due_in(*partition, role, host, consumer, lease, room).await {
-                Ok(taken) => timers.extend(taken),
+                Ok(taken) => {
+                    timers.extend(taken);
+                    answered = true;
+                }
+                // Other partitions may be on other servers.
+                Err(failure) if self.shared.link.is_cluster() => away = Some(failure),
                 // What was taken before must not be lost until its lease ends; the next call meets the failure.
                 Err(_failure) if !timers.is_empty() => break,
                 Err(failure) => return Err(failure),
             }
         }
-        Ok(timers)
+        away.filter(|_| !answered).map_or(Ok(timers), Err)
     }
 
     async fn give_back(&self, role: Role, consumer: &str, timers: &[Timer]) -> Result<(), LogError> {

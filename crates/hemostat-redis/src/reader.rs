@@ -7,17 +7,17 @@
 mod flight;
 mod side;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use futures_util::stream::FuturesUnordered;
 use hemostat_agent::log::{Entry, EntryRef, GroupReader, LogError, Membership, Partition};
 use redis::Value;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tracing::{debug, warn};
 
 use crate::connect::{self, ConnectError};
@@ -31,6 +31,12 @@ use side::Side;
 
 /// Longest wait on the server in one request: bounds how long a moved or dead server goes unnoticed.
 const BLOCK_MAX: Duration = Duration::from_secs(2);
+
+/// Rest of a side that has failed, while others go on.
+const REST: Duration = Duration::from_millis(25);
+
+/// Longest time that a side may take beyond its wait, before it is known that its server is away.
+const LATE_MAX: Duration = Duration::from_millis(500);
 
 /// What a request under way comes back with: the side that made it, and entries.
 type Fetched = (Side, Result<Vec<Entry>, LogError>);
@@ -46,6 +52,8 @@ pub(crate) struct Reader {
     ready: VecDeque<Entry>,
     flights: Vec<(Partition, Arc<Flight>)>,
     signs: Signs,
+    /// Partitions of a cluster whose servers have failed and not answered since.
+    away: BTreeSet<Partition>,
 }
 
 impl Reader {
@@ -61,12 +69,28 @@ impl Reader {
         let batch = membership.batch.max(1);
         let membership = Arc::new(Membership { block, batch, ..membership });
         let (mut idle, mut flights) = (Vec::new(), Vec::new());
+        let (mut joined, mut away) = (0, None);
         for partition in shared.partitions() {
-            let made = make_groups(&shared, &membership, partition).await?;
-            debug!(group = %membership.role, partition = partition.0, made = made.len(), "joined");
+            match make_groups(&shared, &membership, partition).await {
+                Ok(made) => {
+                    debug!(group = %membership.role, partition = partition.0, made = made.len(), "joined");
+                    joined += 1;
+                }
+                // Other partitions may be on other servers; the side of this one makes its groups when it can.
+                Err(error @ (LogError::Unavailable(_) | LogError::Indefinite(_)))
+                    if shared.link.is_cluster() =>
+                {
+                    debug!(group = %membership.role, partition = partition.0, %error, "joins later");
+                    away = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
             let flight = Arc::new(Flight::default());
             flights.push((partition, Arc::clone(&flight)));
             idle.push(Side::new(Arc::clone(&shared), Arc::clone(&membership), partition, flight));
+        }
+        if let Some(error) = away.filter(|_| joined == 0) {
+            return Err(error);
         }
         Ok(Self {
             shared,
@@ -76,7 +100,50 @@ impl Reader {
             ready: VecDeque::new(),
             flights,
             signs: Signs::default(),
+            away: BTreeSet::new(),
         })
+    }
+
+    /// Waits for the sides until there are entries or all have ended. One that fails is tried again after a rest while
+    /// others are all right: in a cluster it may be the only one whose server is away.
+    async fn fetch(&mut self) -> Result<(), LogError> {
+        let until = Instant::now() + self.membership.block;
+        let several = self.shared.link.is_cluster();
+        loop {
+            let next = self.under_way.next();
+            // A side whose server is away may take longer than its wait. It is not waited for.
+            let late = if self.away.is_empty() { LATE_MAX } else { REST };
+            let next = if several { timeout_at(until + late, next).await } else { Ok(next.await) };
+            let Ok(Some((side, fetched))) = next else { break };
+            match fetched {
+                Ok(entries) => {
+                    self.away.remove(&side.partition());
+                    self.ready.extend(entries);
+                    self.idle.push(side);
+                    if !self.ready.is_empty() {
+                        break;
+                    }
+                }
+                Err(error @ (LogError::Unavailable(_) | LogError::Indefinite(_))) if several => {
+                    debug!(group = %self.membership.role, partition = side.partition().0, %error, "is away");
+                    self.away.insert(side.partition());
+                    if self.away.len() == self.flights.len() {
+                        self.idle.push(side);
+                        return Err(error);
+                    }
+                    if Instant::now() < until {
+                        self.under_way.push(Box::pin(side.fetch_after(REST)));
+                    } else {
+                        self.idle.push(side);
+                    }
+                }
+                Err(error) => {
+                    self.idle.push(side);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn place(&self, at: &EntryRef) -> Option<flight::Place> {
@@ -93,13 +160,7 @@ impl GroupReader for Reader {
             for side in self.idle.drain(..) {
                 self.under_way.push(Box::pin(side.fetch()));
             }
-            while let Some((side, fetched)) = self.under_way.next().await {
-                self.idle.push(side);
-                self.ready.extend(fetched?);
-                if !self.ready.is_empty() {
-                    break;
-                }
-            }
+            self.fetch().await?;
         }
         let count = self.membership.batch.min(self.ready.len());
         Ok(self.ready.drain(..count).collect())
@@ -107,7 +168,7 @@ impl GroupReader for Reader {
 
     async fn renew(&mut self, entries: &[EntryRef]) -> Result<(), LogError> {
         let asked = Instant::now();
-        let mut calls = redis::pipe();
+        let mut calls = Vec::new();
         for (partition, flight) in &self.flights {
             // What waits here to be handed out is this consumer's work too.
             let mine = entries.iter().chain(self.ready.iter().map(|entry| &entry.at));
@@ -121,12 +182,26 @@ impl GroupReader for Reader {
             for at in mine {
                 call.arg(at.stream.to_string()).arg(at.id.to_string());
             }
-            calls.add_command(call);
+            calls.push(call);
         }
-        if !calls.is_empty() {
-            self.shared.link.run(&RENEW, &calls, Effect::Read).await?;
+        if calls.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        if !self.shared.link.is_cluster() {
+            let mut all = redis::pipe();
+            for call in calls {
+                all.add_command(call);
+            }
+            self.shared.link.run(&RENEW, &all, Effect::Read).await?;
+            return Ok(());
+        }
+        // Each for itself, so that one server that is away does not keep the others from hearing of the work.
+        let calls = calls.into_iter().map(|call| self.shared.link.run_one(&RENEW, call, Effect::Read));
+        let answers = join_all(calls).await;
+        if answers.iter().any(Result::is_ok) {
+            return Ok(());
+        }
+        answers.into_iter().next().map_or(Ok(()), |answer| answer.map(drop))
     }
 
     async fn hand_over(&mut self) -> Result<(), LogError> {
@@ -176,6 +251,9 @@ pub(crate) async fn make_groups(
 
 /// Says that groups were lost and are there again.
 fn regrouped(membership: &Membership, partition: Partition, made: &[usize]) {
+    if made.is_empty() {
+        return;
+    }
     let streams = made.iter().filter_map(|place| membership.streams.get(*place));
     let streams: Vec<_> = streams.map(ToString::to_string).collect();
     warn!(group = %membership.role, partition = partition.0, ?streams, "lost groups were made anew from their cursors");

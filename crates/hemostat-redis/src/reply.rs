@@ -37,6 +37,11 @@ pub(crate) fn text(value: Value) -> Result<String, LogError> {
     String::from_utf8(bytes(value)?).map_err(|_binary| unexpected("a request for a text"))
 }
 
+/// What `INFO` answers, over any version of the protocol.
+pub(crate) fn info(value: Value) -> Result<String, LogError> {
+    redis::from_redis_value(value).map_err(|_other| unexpected("INFO"))
+}
+
 pub(crate) fn integer(value: &Value) -> Result<i64, LogError> {
     match value {
         Value::Int(number) => Ok(*number),

@@ -61,9 +61,14 @@ scripts! {
 
 impl Script {
     /// A call on the partition whose sequence has the key `seq`; the arguments are to be added.
+    ///
+    /// A second key is declared that never exists. So a node of a cluster answers `TRYAGAIN` or `ASK` before the first
+    /// line as long as the partition's slot is on its way to another node. With one key it would begin, and fail in
+    /// the middle at the first key that is gone already or was never made.
     pub(crate) fn call(&self, seq: &str) -> Cmd {
+        let moving = format!("{}moving", seq.strip_suffix("seq").unwrap_or(seq));
         let mut call = redis::cmd("EVALSHA");
-        call.arg(self.digest.as_str()).arg(1).arg(seq);
+        call.arg(self.digest.as_str()).arg(2).arg(seq).arg(moving);
         call
     }
 

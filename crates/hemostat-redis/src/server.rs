@@ -29,6 +29,8 @@ pub(crate) struct Launch {
     /// Makes the server end with this process, where it is killed without a chance to stop the server.
     setpriv: Option<PathBuf>,
     config: String,
+    /// The configuration of a sentinel, which writes into it what it learns.
+    sentinel: Option<PathBuf>,
 }
 
 /// A server that was started. It is killed when this is dropped.
@@ -59,7 +61,7 @@ impl Launch {
     /// When it does not run.
     pub(crate) fn new(program: PathBuf, config: &[(&str, String)]) -> io::Result<Self> {
         let config = config.iter().map(|(name, value)| format!("{name} {value}\n")).collect();
-        let mut launch = Self { program, setpriv: on_path("setpriv"), config };
+        let mut launch = Self { program, setpriv: on_path("setpriv"), config, sentinel: None };
         let runs = |launch: &Self| {
             let run = launch.command().arg("--version").stdin(Stdio::null()).output()?;
             if run.status.success() { Ok(()) } else { Err(io::Error::other(run.status.to_string())) }
@@ -69,6 +71,15 @@ impl Launch {
             launch.setpriv = None;
         }
         runs(&launch).map(|()| launch)
+    }
+
+    /// Prepares to start a sentinel: the same program on a file of its own.
+    ///
+    /// # Errors
+    /// When the program does not run.
+    #[cfg(feature = "testing")]
+    pub(crate) fn sentinel(program: PathBuf, file: PathBuf) -> io::Result<Self> {
+        Ok(Self { sentinel: Some(file), ..Self::new(program, &[])? })
     }
 
     fn command(&self) -> Command {
@@ -91,7 +102,11 @@ impl Launch {
     /// Those of the system.
     pub(crate) fn start(&self) -> io::Result<Server> {
         let mut command = self.command();
-        command.arg("-").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        match &self.sentinel {
+            Some(file) => command.arg(file).arg("--sentinel"),
+            None => command.arg("-"),
+        };
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // The system ends the server with the thread that started it, so that is one which does nothing else.
         let (parent, parent_end) = mpsc::channel::<Infallible>();
         let (child_tx, child) = mpsc::sync_channel(1);

@@ -3,7 +3,11 @@
 //! It listens on a socket in a folder of its own and ends with its handle. Needs a redis-server on the search
 //! path; fails with a message that says so where there is none.
 
+mod cluster;
+mod sentinel;
+
 use std::io;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,6 +19,9 @@ use tokio::time::{Instant, sleep};
 
 use crate::server::{self, Launch, Server, is_ready, quoted, socket_url};
 use crate::{ConnectError, RedisLog, RedisSettings};
+
+pub use cluster::TestCluster;
+pub use sentinel::TestSentinel;
 
 /// Longest wait for the server to start or to end.
 const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -38,6 +45,9 @@ pub enum TestRedisError {
     /// It did not start or end in time.
     #[error("the throw-away redis-server did not {0} in time")]
     Slow(&'static str),
+    /// It does not take a command.
+    #[error("the throw-away redis-server refuses")]
+    Refused(#[from] redis::RedisError),
 }
 
 /// A throw-away server.
@@ -204,6 +214,14 @@ impl TestRedis {
             server::signal(server.pid(), signal);
         }
     }
+}
+
+/// A port that nobody listens on.
+///
+/// # Errors
+/// Those of the system.
+pub fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 const SOCKET: &str = "redis.sock";

@@ -32,8 +32,8 @@ use tokio::time::Instant;
 
 use crate::log::{
     Abandoned, AgentPresence, BoxError, Commit, CommitAnswer, CommitInput, Entry, EntryId, EntryRef,
-    EventLog, GroupReader, GroupStatus, Lease, LogError, Membership, Partition, Pressure, Redriven, StreamName, Trim,
-    Trimmed, Versioned,
+    EventLog, GroupReader, GroupStatus, Lease, LogError, Membership, Partition, Pressure, Redriven,
+    StreamName, Trim, Trimmed, Versioned,
 };
 pub use defect::Defect;
 use partition::Part;

@@ -1,3 +1,5 @@
+use hemostat_event::{EventType, HostName, Role};
+
 use super::*;
 
 #[test]

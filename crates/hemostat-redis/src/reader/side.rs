@@ -11,11 +11,12 @@ use std::time::Duration;
 use hemostat_agent::log::{Entry, EntryId, EntryRef, LogError, Membership, Partition, is_for_another};
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Value};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tracing::error;
 
 use super::flight::Flight;
 use super::{make_groups, regrouped};
+use crate::cluster::{Pauses, UNSETTLED_MAX};
 use crate::fault::{self, Effect};
 use crate::log::{Shared, millis};
 use crate::reply::{self, Entries, Fields};
@@ -54,6 +55,8 @@ enum Stage {
 enum Fault {
     /// The group or its stream does not exist any more.
     GroupGone,
+    /// The cluster is changing its shape, and nothing was handed out.
+    Unsettled(LogError),
     Log(LogError),
 }
 
@@ -88,6 +91,16 @@ impl Side {
         }
     }
 
+    pub(super) fn partition(&self) -> Partition {
+        self.partition
+    }
+
+    /// The same as [`Side::fetch`] after a rest.
+    pub(super) async fn fetch_after(self, rest: Duration) -> (Self, Result<Vec<Entry>, LogError>) {
+        sleep(rest).await;
+        self.fetch().await
+    }
+
     /// Waits for entries, at most as long as the membership says.
     pub(super) async fn fetch(mut self) -> (Self, Result<Vec<Entry>, LogError>) {
         let fetched = self.fetch_within(Instant::now() + self.membership.block).await;
@@ -100,6 +113,8 @@ impl Side {
 
     async fn fetch_within(&mut self, until: Instant) -> Result<Vec<Entry>, LogError> {
         let mut regroups = 0;
+        let unsettled_until = Instant::now() + UNSETTLED_MAX;
+        let mut pauses = Pauses::default();
         loop {
             let waits = matches!(self.stage, Stage::Live) && Instant::now() < self.claim_at;
             let step = match self.stage {
@@ -119,7 +134,12 @@ impl Side {
                     let reason = "the group vanishes again and again".into();
                     return Err(LogError::Unavailable(reason));
                 }
-                Err(Fault::Log(error)) => return Err(error),
+                // The partition is on its way to another node, or there already.
+                Err(Fault::Unsettled(_)) if Instant::now() < unsettled_until => {
+                    self.connection = None;
+                    pauses.pause().await;
+                }
+                Err(Fault::Unsettled(error) | Fault::Log(error)) => return Err(error),
             }
         }
     }
@@ -340,7 +360,9 @@ impl Side {
     async fn ask(&mut self, requests: &[Cmd]) -> Result<(Instant, Vec<Value>), Fault> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            None => self.connection.insert(self.shared.link.blocking(self.membership.block).await?),
+            None => self
+                .connection
+                .insert(self.shared.link.blocking(self.partition, self.membership.block).await?),
         };
         let mut pipeline = redis::pipe();
         for request in requests {
@@ -348,10 +370,14 @@ impl Side {
         }
         let asked = Instant::now();
         let answers = connection.send_packed_commands(&pipeline, 0, pipeline.len()).await;
+        let link = &self.shared.link;
+        let unsettled =
+            answers.as_ref().is_ok_and(|answers| answers.iter().any(|answer| link.is_unsettled(answer)));
         let answers = answers.and_then(|answers| answers.into_iter().map(Value::extract_error).collect());
         match answers {
             Ok(answers) => Ok((asked, answers)),
             Err(error) if fault::is_group_gone(&error) => Err(Fault::GroupGone),
+            Err(error) if unsettled => Err(Fault::Unsettled(fault::asking(error, Effect::Read))),
             Err(error) => Err(Fault::Log(fault::asking(error, Effect::Read))),
         }
     }

@@ -68,6 +68,18 @@ pub(crate) fn changes_apart(first: u64, end: u64) -> Vec<Event> {
     (first..end).map(|n| changed(&format!("c{n}"), n)).collect()
 }
 
+/// An event for the stream of outputs that answers to nothing.
+pub(crate) fn recovered(name: &str, n: u64) -> Event {
+    let data = HealthRecovered {
+        container: container(name),
+        kinds: Vec::new(),
+        reason: Recovery::Cleared,
+        opened_at: Timestamp::EPOCH,
+        lasted_ms: 1,
+    };
+    event(EventId::observed(&subject(name), Role::Monitor, Timestamp::from_millis(n), 2), name, data)
+}
+
 pub(crate) fn sample(n: u64) -> Event {
     let data = ContainerSample { container: container("db"), sample: Sample::default(), gap: None };
     event(EventId::observed(&subject("db"), Role::Monitor, Timestamp::from_millis(n), 1), "db", data)

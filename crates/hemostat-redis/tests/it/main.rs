@@ -1,5 +1,6 @@
 //! The log on real redis-servers.
 
+mod cluster;
 mod connect;
 mod contract;
 mod durability;
@@ -14,5 +15,6 @@ mod pressure;
 mod reading;
 mod safe;
 mod scripts;
+mod sentinel;
 mod tls;
 mod trim;

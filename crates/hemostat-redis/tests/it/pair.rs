@@ -1,8 +1,6 @@
 //! A primary with a replica.
 
-use std::net::TcpListener;
-
-use hemostat_redis::testing::TestRedis;
+use hemostat_redis::testing::{TestRedis, free_port};
 
 use crate::given::eventually;
 
@@ -15,7 +13,7 @@ pub(crate) struct Pair {
 impl Pair {
     /// Starts both and waits until the replica follows.
     pub(crate) async fn start() -> Self {
-        let port = free_port().to_string();
+        let port = free_port().expect("the system has a free port").to_string();
         // A replica finds its primary by an address; both are asked over their sockets.
         let quick = [("repl-diskless-sync-delay", "0"), ("repl-ping-replica-period", "1")];
         let primary = [("port", port.as_str()), ("bind", "127.0.0.1"), quick[0], quick[1]];
@@ -46,10 +44,4 @@ impl Pair {
     pub(crate) async fn promote(&self) {
         self.replica.command::<()>(&["REPLICAOF", "NO", "ONE"]).await.expect("Redis answers");
     }
-}
-
-/// A port that nobody listens on.
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("the system has a free port");
-    listener.local_addr().expect("it is bound").port()
 }

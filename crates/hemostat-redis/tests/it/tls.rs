@@ -7,7 +7,7 @@ use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issu
 use tempfile::TempDir;
 
 use crate::given::{INPUT, changes, join, take};
-use crate::pair::free_port;
+use hemostat_redis::testing::free_port;
 
 #[tokio::test]
 async fn the_log_works_over_tls_with_a_certificate_for_each_side() {
@@ -83,7 +83,7 @@ struct Server {
 impl Server {
     /// `clients` says whether they need a certificate.
     async fn start(clients: &str) -> Self {
-        let (office, files, port) = (Office::new(), tempfile::tempdir().expect("a folder"), free_port());
+        let (office, files, port) = (Office::new(), tempfile::tempdir().expect("a folder"), free_port().expect("the system has a free port"));
         let (certificate, key) = office.identity("127.0.0.1");
         let write = |name: &str, bytes: &[u8]| {
             let path = files.path().join(name);

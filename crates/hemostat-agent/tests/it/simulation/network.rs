@@ -11,7 +11,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hemostat_agent::log::{
     Abandoned, AgentPresence, Commit, CommitAnswer, Entry, EntryId, EntryRef, EventLog, GroupReader,
-    GroupStatus, Lease, LogError, Membership, Partition, Pressure, Redriven, StreamName, Trim, Trimmed, Versioned,
+    GroupStatus, Lease, LogError, Membership, Partition, Pressure, Redriven, StreamName, Trim, Trimmed,
+    Versioned,
 };
 use hemostat_core::role::Timer;
 use hemostat_event::{DeadLetter, Event, HostName, Role, Source, Subject, Timestamp};

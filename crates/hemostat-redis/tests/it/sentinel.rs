@@ -1,0 +1,1 @@
+//! A primary behind sentinels: it dies, a replica takes its place, and the same process goes on.

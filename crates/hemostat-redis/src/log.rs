@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use hemostat_agent::log::{
     Abandoned, AgentPresence, Commit, CommitAnswer, CommitInput, Entry, EntryId, EntryRef, EventLog,
     GroupReader, GroupStatus, Lease, LogError, Membership, Partition, Pressure, Redriven, StreamName, Trim,
@@ -154,13 +155,13 @@ impl RedisLog {
             }
             return self.shared.link.ask(&all, Effect::Read).await;
         };
-        let mut answers = Vec::with_capacity(requests.len());
-        for (partition, request) in requests {
+        // Each partition has a connection of its own, and none waits for the replicas of another.
+        let asked = requests.into_iter().map(|(partition, request)| async move {
             let mut one = redis::pipe();
             one.add_command(request);
-            answers.extend(durable.ask(&self.shared, partition, class, None, &one).await?);
-        }
-        Ok(answers)
+            durable.ask(&self.shared, partition, class, None, &one).await
+        });
+        Ok(join_all(asked).await.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 
     async fn take_due_in(
@@ -285,9 +286,13 @@ impl EventLog for RedisLog {
     async fn commit(&self, commits: &[Commit]) -> Result<Vec<CommitAnswer>, LogError> {
         let by_partition = group_by(commits.iter().enumerate(), |(_, commit)| self.place(commit))?;
         let mut answers: Vec<_> = commits.iter().map(|_| CommitAnswer::Fenced).collect();
-        for (partition, placed) in by_partition {
-            let (places, commits): (Vec<_>, Vec<_>) = placed.into_iter().unzip();
-            for (place, answer) in places.into_iter().zip(self.commit_in(partition, &commits).await?) {
+        let made = by_partition.into_iter().map(|(partition, placed)| async move {
+            let (places, commits): (Vec<usize>, Vec<_>) = placed.into_iter().unzip();
+            Ok::<_, LogError>((places, self.commit_in(partition, &commits).await?))
+        });
+        for made in join_all(made).await {
+            let (places, made) = made?;
+            for (place, answer) in places.into_iter().zip(made) {
                 answers[place] = answer;
             }
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use hemostat_agent::containers::Containers;
+use hemostat_agent::log::EventLog as _;
 use hemostat_docker::{DockerEngine, EngineSettings};
 use hemostat_event::HostName;
 use hemostat_redis::managed::{ManagedRedis, ManagedSettings};
@@ -51,6 +52,7 @@ async fn open(config: &Config, url: &Secret, access: &Access) -> Result<RedisLog
         .await
         .context("failed to open the event log at redis.url (HEMOSTAT_REDIS_URL)")
         .or_unreachable()?;
+    tracing::debug!(found = log.found(), partitions = log.partitions().len(), "the event log is open");
     let log = log.with_durability(config.durability).await.context("durability").or_unreachable()?;
     for warning in log.warnings() {
         tracing::warn!("{warning}");

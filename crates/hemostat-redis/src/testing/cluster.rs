@@ -238,6 +238,38 @@ impl TestCluster {
         self.nodes[place].kill().await
     }
 
+    /// Waits until all nodes that live know that another has the slots of one that is dead.
+    ///
+    /// # Errors
+    /// [`TestRedisError::Slow`] when none takes them.
+    pub async fn taken_over(&self, dead: usize) -> Result<(), TestRedisError> {
+        let port = Value::Int(i64::from(self.ports[dead]));
+        wait("take over", || async {
+            for (_, node) in self.nodes.iter().enumerate().filter(|(place, _)| *place != dead) {
+                let Ok(ranges) = ranges(node).await else { return false };
+                let has = |node: &Value| matches!(node, Value::Array(parts) if parts.get(1) == Some(&port));
+                if ranges.iter().any(|(_, _, node)| has(node)) {
+                    return false;
+                }
+            }
+            true
+        })
+        .await?;
+        for (_, node) in self.nodes.iter().enumerate().filter(|(place, _)| *place != dead) {
+            says(node, &["CLUSTER", "INFO"], "cluster_state:ok").await?;
+        }
+        Ok(())
+    }
+
+    /// Starts a node again after it was killed, empty. As long as nobody has taken its place it is still a primary,
+    /// and its replica throws away what it has; see [`TestCluster::taken_over`].
+    ///
+    /// # Errors
+    /// As for [`TestRedis::start_again`].
+    pub async fn start_again(&mut self, place: usize) -> Result<(), TestRedisError> {
+        self.nodes[place].start_again().await
+    }
+
     async fn each_says(&self, words: &[&str], wanted: &str) -> Result<(), TestRedisError> {
         for node in &self.nodes {
             says(node, words, wanted).await?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use redis::FromRedisValue;
 use tempfile::TempDir;
 
 use super::cluster::{says, wait};
@@ -98,12 +99,20 @@ impl TestSentinel {
         self.servers[place].kill().await
     }
 
-    /// Starts a server again after it was killed, empty, as the primary or replica it began as.
+    /// Makes the sentinels promote a replica while the primary lives, and waits until that is one.
     ///
     /// # Errors
-    /// As for [`TestRedis::start_again`].
-    pub async fn start_again(&mut self, place: usize) -> Result<(), TestRedisError> {
-        self.servers[place].start_again().await
+    /// [`TestRedisError::Slow`] when they do not.
+    pub async fn fail_over(&self) -> Result<(), TestRedisError> {
+        wait("begin a failover", || async {
+            self.ask_sentinel::<()>(&["SENTINEL", "FAILOVER", NAME]).await.is_ok()
+        })
+        .await?;
+        says(&self.servers[0], &["INFO", "replication"], "role:slave").await
+    }
+
+    async fn ask_sentinel<T: FromRedisValue>(&self, words: &[&str]) -> redis::RedisResult<T> {
+        ask_sentinel(self.sentinels[0].port, words).await
     }
 }
 
@@ -127,14 +136,17 @@ impl Sentinel {
     }
 }
 
+async fn ask_sentinel<T: FromRedisValue>(port: u16, words: &[&str]) -> redis::RedisResult<T> {
+    let client = redis::Client::open(format!("redis://127.0.0.1:{port}"))?;
+    let mut connection = client.get_multiplexed_async_connection().await?;
+    let (name, arguments) = words.split_first().unwrap_or((&"", &[]));
+    redis::cmd(name).arg(arguments).query_async(&mut connection).await
+}
+
 /// Whether a sentinel knows the two others and both replicas.
 async fn knows_all(port: u16) -> bool {
-    let asked = async {
-        let client = redis::Client::open(format!("redis://127.0.0.1:{port}"))?;
-        let mut connection = client.get_multiplexed_async_connection().await?;
-        redis::cmd("SENTINEL").arg("MASTER").arg(NAME).query_async::<Vec<String>>(&mut connection).await
-    };
-    let Ok(state) = asked.await else { return false };
+    let state: Result<Vec<String>, _> = ask_sentinel(port, &["SENTINEL", "MASTER", NAME]).await;
+    let Ok(state) = state else { return false };
     let has = |wanted: &str, value: &str| state.chunks(2).any(|pair| pair[0] == wanted && pair[1] == value);
     has("num-other-sentinels", "2") && has("num-slaves", "2")
 }

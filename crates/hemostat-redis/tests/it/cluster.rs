@@ -1,5 +1,7 @@
 //! A cluster: how it is found, and slots that move.
 
+mod moved;
+
 use std::time::Duration;
 
 use hemostat_agent::log::{EventLog as _, LogError};

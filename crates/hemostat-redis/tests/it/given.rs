@@ -203,7 +203,7 @@ pub(crate) async fn eventually<T, Look: Future<Output = Option<T>>>(
     }
 }
 
-fn container(name: &str) -> ContainerRef {
+pub(crate) fn container(name: &str) -> ContainerRef {
     let id = ContainerId::new("0123456789abcdef").expect("it is an id");
     ContainerRef { id, name: name.to_owned(), image: "db:1".to_owned(), project: None, service: None }
 }

@@ -8,6 +8,7 @@ mod foreign;
 mod full;
 mod given;
 mod lag;
+mod load;
 mod loss;
 mod managed;
 mod pair;

@@ -116,7 +116,7 @@ async fn redis(config: &Config, checks: &mut Vec<Check>) {
         }
     };
     let partitions = log.partitions().len();
-    checks.push(check("event log", Verdict::Ok, format!("reachable, {partitions} partition(s)")));
+    checks.push(check("event log", Verdict::Ok, format!("{}, {partitions} partition(s)", log.found())));
     for warning in log.warnings() {
         checks.push(check("event log", Verdict::Warning, warning.clone()));
     }

@@ -67,7 +67,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     secret(
         "redis.url",
         None,
-        "redis://[user:password@]host:port/db, rediss:// with TLS, or unix:///path; a private redis-server is started by `up` when empty.",
+        "redis://[user:password@]host:port/db (rediss:// with TLS), unix:///path, redis+sentinel://host:port,host:port/name or redis+cluster://host:port,host:port; a private redis-server is started by `up` when empty.",
     ),
     plain("redis.user", "", "User of Redis, where the URL names none; see `hemostat acl`."),
     secret("redis.password", None, "Its password, where the URL has none."),
@@ -75,7 +75,11 @@ pub(crate) const SETTINGS: &[Setting] = &[
     plain("redis.cert_file", "", "Certificate by which Redis knows this client, in PEM."),
     plain("redis.key_file", "", "Key of that certificate, in PEM."),
     plain("redis.namespace", "hemostat", "First part of every key."),
-    plain("redis.partitions", "", "Partitions of a new log; fixed at its creation (1 when empty)."),
+    plain(
+        "redis.partitions",
+        "",
+        "Partitions of a new log; fixed at its creation (1 when empty, 16 on a cluster).",
+    ),
     plain(
         "retention.samples",
         "24h",

@@ -118,7 +118,7 @@ async fn one(
     // Before and after, because a machine is never the same for long.
     let before = raw(ground, args).await?;
     let hops = hops(ground, count, config, args).await?;
-    let raw = before.and(raw(ground, args).await?);
+    let raw = before.and(&raw(ground, args).await?);
     let latency = {
         let (log, bare) = ground.empty_log(LATENCY).await?;
         let log: Arc<dyn EventLog> = Arc::new(log);
@@ -161,7 +161,7 @@ struct Measured {
 }
 
 impl Measured {
-    fn and(self, other: Self) -> Self {
+    fn and(self, other: &Self) -> Self {
         Self {
             answers: self.answers + other.answers,
             took: self.took + other.took,

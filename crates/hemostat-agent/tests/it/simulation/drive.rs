@@ -1,5 +1,6 @@
 //! One run: a world and its agents from the first moment to the last, as a seed says.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -27,6 +28,13 @@ pub(super) struct Run {
     pub(super) stage: Arc<Stage>,
 }
 
+impl Run {
+    /// The promises that are broken.
+    pub(super) fn promises(&self) -> BTreeSet<&'static str> {
+        self.findings.iter().map(|finding| finding.promise).collect()
+    }
+}
+
 /// Runs a seed, on a log with a defect or without.
 pub(super) fn run(seed: u64, defect: Option<Defect>) -> Run {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -34,7 +42,8 @@ pub(super) fn run(seed: u64, defect: Option<Defect>) -> Run {
         .start_paused(true)
         .build()
         .expect("a runtime without files and sockets");
-    runtime.block_on(Drive::new(seed, defect).run())
+    // Made inside: only there the clock stands.
+    runtime.block_on(async { Drive::new(seed, defect).run().await })
 }
 
 /// When every run begins.

@@ -1,5 +1,31 @@
-//! The whole loop in one thread and no real time.
+//! All agents over a log in memory, in one thread and no real time, disturbed as a seed says.
+//!
+//! What runs is the code that runs everywhere else: [`Agent`] with the rules of analyzer, responder and alert agent,
+//! and [`Monitor`]. Simulated are what they reach (`network`, `hands`, `world`) and what becomes of them (`drive`). The
+//! agents die, between two requests and in the midst of one, begin again under a new name or their old one, and hang
+//! for longer than others wait for them; requests and answers are lost, late, repeated and out of order; the log is
+//! away, loses its groups, and its clock jumps. Which of these there are, and how often, a seed decides (`scenario`).
+//!
+//! After a while all faults end and the agents deal with what is left. Then the log is judged (`judge`) by the
+//! predicates of [`hemostat_core::invariant`], by what is missing in it, and by what was seen while it was written
+//! (`referee`).
+//!
+//! The same seed gives the same log, byte for byte: one thread, a stopped clock, every queue in order of arrival, one
+//! generator of numbers for each replica. (Mind what is random behind one's back: the order of a `HashMap`, a
+//! `select!` without `biased`, the order in which `tokio::sync::watch` wakes its receivers.)
+//!
+//! ```text
+//! cargo test -p hemostat-agent --test it                                    # 10,000 seeds
+//! HEMOSTAT_SIM_SEEDS=100000 cargo test -p hemostat-agent --test it           # 100,000
+//! HEMOSTAT_SIM_SEEDS=10000..20000 cargo test -p hemostat-agent --test it     # others
+//! HEMOSTAT_SIM_SEED=17 cargo test -p hemostat-agent --test it -- --nocapture # one, with its log as lines
+//! ```
+//!
+//! [`Agent`]: hemostat_agent::run::Agent
+//! [`Monitor`]: hemostat_agent::monitor::Monitor
+
 mod cast;
+mod defects;
 mod drive;
 mod hands;
 mod judge;
@@ -7,43 +33,7 @@ mod network;
 mod random;
 mod referee;
 mod scenario;
+mod seeds;
 mod stage;
 mod tally;
 mod world;
-
-#[test]
-fn first() {
-    let began = std::time::Instant::now();
-    let from: u64 = std::env::var("FROM").map_or(0, |v| v.parse().unwrap());
-    let n: u64 = std::env::var("N").map_or(20, |v| v.parse().unwrap());
-    let tally = tally::Tally::default();
-    let (mut events, mut took) = (0, std::time::Duration::ZERO);
-    let mut bad = 0;
-    let mut by: std::collections::BTreeMap<&str, (u64, u64, String)> = Default::default();
-    for seed in from..from + n {
-        let run = drive::run(seed, None);
-        events += run.verdict.events();
-        took += run.took;
-        tally.add(&run.stage.tally);
-        if !run.findings.is_empty() {
-            bad += 1;
-            for f in &run.findings {
-                by.entry(f.promise).or_insert((0, seed, f.detail.clone())).0 += 1;
-            }
-            if std::env::var("LINES").is_ok() {
-                println!("{:#?}", run.stage.scenario);
-                for l in run.verdict.lines() {
-                    println!("{l}");
-                }
-                for f in &run.findings {
-                    println!("seed {seed}: {} {}", f.promise, f.detail);
-                }
-            }
-        }
-    }
-    println!("{n} seeds, {bad} bad, {events} events, {took:?} simulated, {:?} real", began.elapsed());
-    println!("{by:#?}");
-    for (mark, words) in tally::Mark::ALL {
-        println!("{words}: {}", tally.of(*mark));
-    }
-}

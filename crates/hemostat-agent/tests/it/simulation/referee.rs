@@ -5,7 +5,7 @@
 //!   to it last, the timer was taken by it last, the lease has that epoch and was not given back.
 //! - RM-1: the engine is asked to restart a container only when an intent for it is in the log.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hemostat_agent::log::{Commit, CommitAnswer, CommitInput, EntryRef, Lease};
@@ -191,9 +191,4 @@ impl Knowledge {
 
 fn timer_key(role: Role, timer: &Timer) -> (Role, Subject, String, EventId) {
     (role, timer.subject.clone(), timer.name.clone(), timer.cause)
-}
-
-/// The distinct promises that findings are about.
-pub(super) fn promises(findings: &[Finding]) -> BTreeSet<&'static str> {
-    findings.iter().map(|finding| finding.promise).collect()
 }

@@ -35,6 +35,7 @@ use hemostat_core::role::Timer;
 use hemostat_event::codec::DecodeError;
 use hemostat_event::{DeadLetter, Event, EventId, HostName, Role, Subject, Timestamp};
 
+mod consumer;
 mod fields;
 mod lag;
 mod place;
@@ -42,6 +43,7 @@ mod pressure;
 mod redrive;
 mod retention;
 
+pub use consumer::{ConsumerName, ConsumerNameError};
 pub use fields::{
     FIELD_EVENT, FIELD_FOR, FIELD_PREV, FIELD_REDRIVE, FIELD_SEQ, is_for_another, letter_event,
 };
@@ -113,7 +115,7 @@ pub enum EntryError {
 pub struct Membership {
     /// The role, which is also the name of the group.
     pub role: Role,
-    /// The replica's name, unique among those that run.
+    /// The member's name, unique among those that run; see [`ConsumerName`].
     pub consumer: String,
     /// The streams the role reads, in every partition.
     pub streams: Vec<StreamName>,
@@ -294,6 +296,10 @@ pub trait EventLog: Send + Sync {
     async fn commit(&self, commits: &[Commit]) -> Result<Vec<CommitAnswer>, LogError>;
 
     /// Joins a group, making group and streams where they are missing.
+    ///
+    /// A consumer with a [`ConsumerName`] takes over at once what earlier epochs of its slot left unfinished, entries
+    /// and taken timers, whether idle or not: to have the lease on the slot is to know that they have ended. Consumers
+    /// that have nothing pending are forgotten when their slot has another, or when they have been silent for long.
     async fn join(&self, membership: Membership) -> Result<Box<dyn GroupReader>, LogError>;
 
     /// Takes timers of `role` that are due by the log's clock, at most `max`, for `lease` long; a timer that is not

@@ -228,6 +228,11 @@ impl Telemetry {
         debug!(%role, container = %subject, "state changed meanwhile; deciding anew");
     }
 
+    /// The lease on the replica's name had ended; it goes on under another one.
+    pub fn slot_lost(&self, role: Role, name: &str) {
+        warn!(%role, name, "this replica was silent for too long and lost its name in the group; it joins anew");
+    }
+
     /// An input had to wait for an earlier one about the same container.
     pub fn early(&self, role: Role, subject: &Subject) {
         self.early.with_label_values(&[role.as_str()]).inc();

@@ -5,6 +5,7 @@
 //! has handed out is never dropped.
 
 mod flight;
+mod inherit;
 mod side;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -17,7 +18,7 @@ use futures_util::future::{BoxFuture, join_all};
 use futures_util::stream::FuturesUnordered;
 use hemostat_agent::log::{Entry, EntryRef, GroupReader, LogError, Membership, Partition};
 use redis::Value;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, warn};
 
 use crate::connect::{self, ConnectError};
@@ -37,6 +38,9 @@ const REST: Duration = Duration::from_millis(25);
 
 /// Longest time that a side may take beyond its wait, before it is known that its server is away.
 const LATE_MAX: Duration = Duration::from_millis(500);
+
+/// Longest wait for requests under way when a member ends: a shutdown has no more time.
+const SETTLE_MAX: Duration = Duration::from_millis(150);
 
 /// What a request under way comes back with: the side that made it, and entries.
 type Fetched = (Side, Result<Vec<Entry>, LogError>);
@@ -71,11 +75,14 @@ impl Reader {
         let (mut idle, mut flights) = (Vec::new(), Vec::new());
         let (mut joined, mut away) = (0, None);
         for partition in shared.partitions() {
-            match make_groups(&shared, &membership, partition).await {
-                Ok(made) => {
-                    debug!(group = %membership.role, partition = partition.0, made = made.len(), "joined");
-                    joined += 1;
-                }
+            let joining = async {
+                let made = make_groups(&shared, &membership, partition).await?;
+                let inherited = inherit::inherit(&shared, &membership, partition).await?;
+                debug!(group = %membership.role, partition = partition.0, made = made.len(), inherited, "joined");
+                Ok(())
+            };
+            match joining.await {
+                Ok(()) => joined += 1,
                 // Other partitions may be on other servers; the side of this one makes its groups when it can.
                 Err(error @ (LogError::Unavailable(_) | LogError::Indefinite(_)))
                     if shared.link.is_cluster() =>
@@ -146,6 +153,19 @@ impl Reader {
         Ok(())
     }
 
+    /// Waits for the requests under way: the server would answer them with entries after the others were handed over.
+    /// One that takes longer is given up with its connection.
+    async fn settle(&mut self) {
+        let settled = async {
+            while let Some((side, _fetched)) = self.under_way.next().await {
+                self.idle.push(side);
+            }
+        };
+        if timeout(SETTLE_MAX, settled).await.is_err() {
+            self.under_way.clear();
+        }
+    }
+
     fn place(&self, at: &EntryRef) -> Option<flight::Place> {
         let stream = self.membership.streams.iter().position(|stream| *stream == at.stream)?;
         Some((stream, at.id))
@@ -205,6 +225,7 @@ impl GroupReader for Reader {
     }
 
     async fn hand_over(&mut self) -> Result<(), LogError> {
+        self.settle().await;
         let Membership { role, consumer, claim_after, streams, .. } = &*self.membership;
         for (partition, _) in &self.flights {
             let mut call = HAND_OVER.call(&self.shared.keys.seq(*partition));

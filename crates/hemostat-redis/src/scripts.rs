@@ -41,6 +41,8 @@ scripts! {
     HAND_OVER = "flags=allow-oom", "scripts/hand_over.lua";
     /// Gives timers back.
     GIVE_BACK = "flags=allow-oom", "scripts/give_back.lua";
+    /// Gives a consumer what those before it in its slot left, and forgets consumers that are gone.
+    INHERIT = "flags=allow-oom", "scripts/inherit.lua";
     /// Takes due timers.
     TAKE_DUE = "flags=allow-oom", "scripts/take_due.lua";
     /// Takes or renews a lease.

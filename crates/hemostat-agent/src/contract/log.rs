@@ -13,6 +13,7 @@ pub mod keeping;
 pub mod leases;
 pub mod letters;
 pub mod loss;
+pub mod members;
 pub mod order;
 pub mod redrive;
 pub mod status;
@@ -124,6 +125,14 @@ macro_rules! log_contract {
                 what_was_taken_over_is_not_handed_out_after_rejoining,
                 acknowledged_entries_do_not_come_after_rejoining,
                 a_read_dropped_midway_loses_nothing,
+            }
+            members {
+                the_next_of_a_slot_takes_over_at_once_what_earlier_ones_left,
+                the_next_of_a_slot_takes_nothing_from_others,
+                the_next_of_a_slot_returns_the_timers_of_earlier_ones,
+                a_member_that_lost_its_slot_is_fenced,
+                a_long_legacy_is_taken_over_to_its_end,
+                what_was_handed_over_and_inherited_comes_once,
             }
             loss {
                 a_reader_goes_on_after_its_group_is_lost,

@@ -27,16 +27,17 @@ use crate::log::{Entry, EntryRef};
 
 /// An input with its place among those in flight; the place is given back when the work is dropped.
 pub(super) enum Work {
-    /// And how often it was early.
-    Entry(Box<Entry>, Place<EntryRef>, u32),
-    Timer(Timer, Place<Timer>),
+    /// And how often it was early, and for which consumer it is pending.
+    Entry(Box<Entry>, Place<EntryRef>, u32, Arc<str>),
+    /// And which consumer has taken it.
+    Timer(Timer, Place<Timer>, Arc<str>),
 }
 
 impl Work {
     fn step_aside(&mut self) {
         match self {
-            Self::Entry(_, place, _) => place.step_aside(),
-            Self::Timer(_, place) => place.step_aside(),
+            Self::Entry(_, place, ..) => place.step_aside(),
+            Self::Timer(_, place, _) => place.step_aside(),
         }
     }
 

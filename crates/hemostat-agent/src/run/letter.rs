@@ -17,7 +17,7 @@ where
     P: Perform<D> + 'static,
 {
     /// Moves an entry to the dead letters, waiting as long as the log is away.
-    pub(super) async fn bury(&self, entry: &Entry, in_vain: InVain) -> Dealt {
+    pub(super) async fn bury(&self, entry: &Entry, consumer: &str, in_vain: InVain) -> Dealt {
         let event = entry.event.as_ref().ok();
         let letter = DeadLetter {
             stream: entry.at.stream.to_string(),
@@ -33,7 +33,6 @@ where
         let host = event.map_or(&self.settings.host, |event| &event.envelope.host);
         let mut failures = 0;
         while !self.stop.is_cancelled() {
-            let consumer = &self.source.instance;
             match self.log.bury(&entry.at, consumer, host, &self.source, letter.clone()).await {
                 Ok(CommitAnswer::Early) => return Dealt::Early,
                 Ok(CommitAnswer::Fenced) => {
@@ -74,7 +73,7 @@ where
         let commit = Commit {
             role: D::ROLE,
             subject: case.subject.clone(),
-            input: case.input(&self.source.instance, true),
+            input: case.input(true),
             key: case.last_key(D::ROLE),
             state: None,
             emit: vec![event],

@@ -14,6 +14,8 @@
 //! - RL-4: a log that is away is waited for and counts as no try: an outage makes no dead letters.
 //! - RL-5: an input that cannot be dealt with (its decision panics, its state cannot be read) costs its container
 //!   the tries it is allowed and then becomes a dead letter; other containers go on meanwhile.
+//! - RL-6: an input is committed under the name of the membership under which it was taken ([`slot`]). That name has
+//!   nothing to do with the replica's: what people see is host and process, what fences is slot and epoch.
 
 mod committer;
 mod lanes;
@@ -22,6 +24,7 @@ mod loader;
 mod reader;
 mod record;
 mod room;
+mod slot;
 mod states;
 mod step;
 #[cfg(test)]
@@ -35,7 +38,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hemostat_core::role::Decide;
 use hemostat_event::{HostName, Source, Subject};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -55,7 +58,7 @@ pub trait Perform<D: Decide>: Send + Sync {
 /// How a replica runs.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The replica's name, unique among those that run.
+    /// The replica's name as people see it: in events, announcements and letters.
     pub instance: String,
     /// The host it runs on; letters about entries that cannot be read are filed there.
     pub host: HostName,
@@ -189,8 +192,9 @@ where
 
         let mut parts = JoinSet::new();
         let drained = CancellationToken::new();
-        parts.spawn(self.reader(work_tx.clone()).run(stop.clone(), drained.clone()));
-        let timekeeper = self.timekeeper(work_tx).run(stop.clone(), drained.clone());
+        let (name_tx, name) = watch::channel(None);
+        parts.spawn(self.reader(work_tx.clone(), name_tx).run(stop.clone(), drained.clone()));
+        let timekeeper = self.timekeeper(work_tx, name).run(stop.clone(), drained.clone());
         parts.spawn(async move {
             timekeeper.await;
             Ok(())
@@ -218,32 +222,39 @@ where
         until_ended(parts, stop, drain).await
     }
 
-    fn reader(&self, work: mpsc::Sender<lanes::Work>) -> reader::Reader {
+    fn reader(&self, work: mpsc::Sender<lanes::Work>, name: watch::Sender<slot::Name>) -> reader::Reader {
         let settings = &self.settings;
         let places = settings.in_flight_max.max(1);
         reader::Reader {
             log: Arc::clone(&self.log),
             membership: Membership {
                 role: D::ROLE,
-                consumer: settings.instance.clone(),
+                consumer: String::new(),
                 streams: settings.streams.clone(),
                 batch: BATCH.min(places),
                 block: BLOCK,
                 claim_after: settings.claim_after,
             },
-            room: room::Room::new(places, settings.waiting_max),
+            owner: slot::owner(&settings.instance),
+            places,
+            waiting: settings.waiting_max,
             work,
+            name,
             telemetry: Arc::clone(&self.telemetry),
             tick: self.tick.clone(),
         }
     }
 
-    fn timekeeper(&self, work: mpsc::Sender<lanes::Work>) -> timekeeper::Timekeeper {
+    fn timekeeper(
+        &self,
+        work: mpsc::Sender<lanes::Work>,
+        name: watch::Receiver<slot::Name>,
+    ) -> timekeeper::Timekeeper {
         timekeeper::Timekeeper {
             log: Arc::clone(&self.log),
             role: D::ROLE,
             host: self.settings.streams.iter().find_map(StreamName::host).cloned(),
-            consumer: self.settings.instance.clone(),
+            name,
             interval: self.settings.timer_interval,
             lease: self.settings.claim_after,
             room: room::Room::new(timekeeper::TIMERS_MAX, 0),

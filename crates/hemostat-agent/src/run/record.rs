@@ -24,6 +24,8 @@ pub(super) struct Case<'a> {
     pub(super) first: First<'a>,
     /// Where the event stands; absent for a timer.
     pub(super) entry: Option<&'a Entry>,
+    /// The consumer whose input it is.
+    pub(super) consumer: &'a str,
     /// Tries so far, this one included.
     pub(super) attempt: u32,
 }
@@ -49,8 +51,8 @@ impl Case<'_> {
     }
 
     /// The input, as a commit names it.
-    pub(super) fn input(&self, consumer: &str, acknowledge: bool) -> CommitInput {
-        let consumer = consumer.to_owned();
+    pub(super) fn input(&self, acknowledge: bool) -> CommitInput {
+        let consumer = self.consumer.to_owned();
         match (self.entry, self.first) {
             (Some(entry), _) => {
                 CommitInput::Entry { at: entry.at.clone(), prev: entry.prev, consumer, acknowledge }
@@ -112,7 +114,7 @@ impl Case<'_> {
         let commit = Commit {
             role: D::ROLE,
             subject: self.subject.clone(),
-            input: self.input(&source.instance, acknowledge),
+            input: self.input(acknowledge),
             key,
             state: Some(StateChange {
                 expected: known.version,

@@ -111,7 +111,7 @@ where
     /// The container an input is about; its lane.
     pub(super) fn subject(&self, work: &Work) -> Subject {
         match work {
-            Work::Timer(timer, _) => timer.subject.clone(),
+            Work::Timer(timer, ..) => timer.subject.clone(),
             Work::Entry(entry, ..) => match &entry.event {
                 Ok(event) => {
                     let envelope = &event.envelope;
@@ -126,10 +126,10 @@ where
     /// an earlier one about the container is not dealt with yet, after a wait that grows with every time.
     pub(super) async fn deal_with(&self, subject: &Subject, mut work: Work) -> Option<Work> {
         let dealt = match &work {
-            Work::Entry(entry, _place, _early) => self.entry(subject, entry).await,
-            Work::Timer(timer, _place) => self.timer(timer).await,
+            Work::Entry(entry, _place, _early, consumer) => self.entry(subject, entry, consumer).await,
+            Work::Timer(timer, _place, consumer) => self.timer(timer, consumer).await,
         };
-        if let (Dealt::Early, Work::Entry(_, _, early)) = (dealt, &mut work)
+        if let (Dealt::Early, Work::Entry(_, _, early, _)) = (dealt, &mut work)
             && !self.stop.is_cancelled()
         {
             *early += 1;
@@ -139,24 +139,26 @@ where
         None
     }
 
-    async fn entry(&self, subject: &Subject, entry: &Entry) -> Dealt {
+    async fn entry(&self, subject: &Subject, entry: &Entry, consumer: &str) -> Dealt {
         let event = match &entry.event {
             Ok(event) => event,
             Err(error) => {
                 let (attempts, errors) = (entry.attempts, letter::texts(error));
-                return self.bury(entry, InVain { attempts, errors, maybe_done: false }).await;
+                return self.bury(entry, consumer, InVain { attempts, errors, maybe_done: false }).await;
             }
         };
-        let case = Case { subject, first: First::Event(event), entry: Some(entry), attempt: entry.attempts };
+        let (first, attempt) = (First::Event(event), entry.attempts);
+        let case = Case { subject, first, entry: Some(entry), consumer, attempt };
         match self.tries(&case).await {
             Ok(dealt) => dealt,
             Err(in_vain) if in_vain.maybe_done => self.park(&case, in_vain).await,
-            Err(in_vain) => self.bury(entry, in_vain).await,
+            Err(in_vain) => self.bury(entry, consumer, in_vain).await,
         }
     }
 
-    async fn timer(&self, timer: &Timer) -> Dealt {
-        let case = Case { subject: &timer.subject, first: First::Timer(timer), entry: None, attempt: 1 };
+    async fn timer(&self, timer: &Timer, consumer: &str) -> Dealt {
+        let first = First::Timer(timer);
+        let case = Case { subject: &timer.subject, first, entry: None, consumer, attempt: 1 };
         match self.tries(&case).await {
             Ok(dealt) => dealt,
             Err(in_vain) => self.park(&case, in_vain).await,

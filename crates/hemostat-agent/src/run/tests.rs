@@ -3,6 +3,7 @@
 mod basics;
 mod chaos;
 mod failures;
+mod members;
 mod order;
 mod outages;
 mod replicas;

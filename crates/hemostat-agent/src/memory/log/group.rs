@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hemostat_event::Timestamp;
 
-use crate::log::EntryId;
+use crate::log::{ConsumerName, EntryId};
 
 #[derive(Debug)]
 pub(super) struct Group {
@@ -90,6 +90,14 @@ impl Group {
         for pending in self.pending.values_mut().filter(|pending| pending.consumer == consumer) {
             pending.since = pending.since.min(now - span);
             pending.attempts = pending.attempts.saturating_sub(1);
+        }
+    }
+
+    /// Gives `heir` what is pending for those who had its slot before.
+    pub(super) fn inherit(&mut self, heir: &ConsumerName, now: Timestamp) {
+        for pending in self.pending.values_mut().filter(|pending| heir.succeeds_name(&pending.consumer)) {
+            pending.consumer = heir.to_string();
+            pending.since = now;
         }
     }
 

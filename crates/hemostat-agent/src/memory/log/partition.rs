@@ -15,8 +15,8 @@ use hemostat_event::{
 use super::defect::Defect;
 use super::group::Group;
 use crate::log::{
-    AgentPresence, Commit, CommitAnswer, CommitInput, Entry, EntryId, EntryRef, FIELD_EVENT, FIELD_PREV,
-    FIELD_SEQ, Lease, StreamName, Versioned, letter_event,
+    AgentPresence, Commit, CommitAnswer, CommitInput, ConsumerName, Entry, EntryId, EntryRef, FIELD_EVENT,
+    FIELD_PREV, FIELD_SEQ, Lease, StreamName, Versioned, letter_event,
 };
 
 /// How long a key or an event's id is known: the port's promise.
@@ -216,6 +216,14 @@ impl Part {
             && deadline.taken.as_ref().is_some_and(|(by, _)| by == consumer)
         {
             deadline.taken = None;
+        }
+    }
+
+    /// Gives the timers back that those took who had the heir's slot before.
+    pub(super) fn inherit_timers(&mut self, heir: &ConsumerName) {
+        let of_role = self.timers.iter_mut().filter(|(key, _)| key.0 == heir.role);
+        for deadline in of_role.map(|(_, deadline)| deadline) {
+            deadline.taken.take_if(|(by, _)| heir.succeeds_name(by));
         }
     }
 

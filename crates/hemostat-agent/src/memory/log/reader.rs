@@ -10,8 +10,8 @@ use tokio::time::timeout;
 
 use super::{Clock, MemoryLog, State};
 use crate::log::{
-    Entry, EntryId, EntryRef, EventLog, GroupReader, LogError, Membership, Partition, StreamName,
-    is_for_another,
+    ConsumerName, Entry, EntryId, EntryRef, EventLog, GroupReader, LogError, Membership, Partition,
+    StreamName, is_for_another,
 };
 
 pub(super) struct MemoryReader {
@@ -33,9 +33,16 @@ impl MemoryReader {
         };
         let places: Vec<_> = membership.streams.iter().flat_map(everywhere).collect();
         let mut unfinished = BTreeSet::new();
+        let heir: Option<ConsumerName> = membership.consumer.parse().ok();
+        if let Some(heir) = &heir {
+            log.partitions().into_iter().for_each(|place| state.part(place).inherit_timers(heir));
+        }
         for (partition, stream) in &places {
             state.part(*partition).member_seen(stream, membership.role, now);
             let group = state.part(*partition).group(stream, membership.role);
+            if let Some(heir) = &heir {
+                group.inherit(heir, now);
+            }
             unfinished.extend(group.held_by(&membership.consumer).map(|id| place(*partition, stream, id)));
         }
         Self { log, membership, places, unfinished }

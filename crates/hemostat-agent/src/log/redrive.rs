@@ -125,7 +125,7 @@ fn letter_of(entry: &Entry) -> Result<&DeadLetter, Redriven> {
 fn bytes(text: &str) -> Option<Vec<u8>> {
     let digits = text.as_bytes();
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    if digits.len() % 2 != 0 { None } else { digits.chunks(2).map(byte).collect() }
+    if !digits.len().is_multiple_of(2) { None } else { digits.chunks(2).map(byte).collect() }
 }
 
 #[cfg(test)]

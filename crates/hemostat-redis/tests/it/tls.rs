@@ -83,7 +83,11 @@ struct Server {
 impl Server {
     /// `clients` says whether they need a certificate.
     async fn start(clients: &str) -> Self {
-        let (office, files, port) = (Office::new(), tempfile::tempdir().expect("a folder"), free_port().expect("the system has a free port"));
+        let (office, files, port) = (
+            Office::new(),
+            tempfile::tempdir().expect("a folder"),
+            free_port().expect("the system has a free port"),
+        );
         let (certificate, key) = office.identity("127.0.0.1");
         let write = |name: &str, bytes: &[u8]| {
             let path = files.path().join(name);

@@ -84,7 +84,7 @@ impl Letter {
     fn container(&self) -> &str {
         let subject = self.original.as_ref().and_then(|event| event.envelope.subject.as_ref());
         let timer = || self.letter.original.get("subject").and_then(|subject| subject.split('/').nth(1));
-        subject.map(|subject| subject.name()).or_else(timer).unwrap_or("-")
+        subject.map(hemostat_event::Subject::name).or_else(timer).unwrap_or("-")
     }
 
     /// Why it was given up: the root of the errors.

@@ -159,7 +159,7 @@ where
             match rmp_serde::from_slice(&stored.bytes) {
                 Ok(state) => folds.expect(subject, stored.version, state),
                 Err(error) => {
-                    stage.referee.find("readable", format!("the {role}'s state of {subject}: {error}"))
+                    stage.referee.find("readable", format!("the {role}'s state of {subject}: {error}"));
                 }
             }
         }
@@ -218,7 +218,7 @@ fn unanswered(stage: &Stage, log: &[Placed]) -> Vec<Finding> {
         match &event.data {
             Data::HealthAlert(_) if !verdicts.contains(&id) => missing(Role::Analyzer, event, "verdict"),
             Data::RemediationNeeded(_) if !outcomes.contains(&id) => {
-                missing(Role::Responder, event, "outcome")
+                missing(Role::Responder, event, "outcome");
             }
             Data::HealthRecovered(_) | Data::RemediationVerified(_)
                 if told.get(&id).map_or(0, BTreeSet::len) != stage.scenario.channels.len() =>

@@ -21,7 +21,7 @@ pub(super) async fn run(log: &dyn EventLog, letters: &[Letter], args: &RedriveAr
     let now = log.now().await.or_unreachable()?;
     let chosen = chosen(letters, args, now)?;
     let by = operator();
-    if !(args.dry_run || args.yes || chosen.is_empty()) && !agreed(chosen.len())? {
+    if !(args.dry_run || args.yes || chosen.is_empty() || agreed(chosen.len())?) {
         return Ok(());
     }
     let source = Source { role: Role::Operator, instance: by.clone() };

@@ -4,7 +4,8 @@
 //! although all roles use the same scripts. Rules use selectors (Redis 7.0): a command is allowed where one of them
 //! names the command and all of its keys. Reading is open to all roles: the log has no secrets from its own agents.
 //!
-//! - A role appends only to its own streams: only the responder writes intents, a monitor writes no decisions.
+//! - A role appends only to its own streams: only the responder writes intents, a monitor writes no decisions. A
+//!   person may hand dead letters to their groups once more.
 //! - A role acknowledges and takes over only on the streams it reads, and writes only its own states and timers.
 //! - Nobody may delete an entry. Only the responder, which may act anyway, trims: the janitor runs beside it.
 
@@ -30,7 +31,8 @@ pub fn rules(role: Role, namespace: &str) -> Option<Vec<String>> {
     let mut select = |commands: &str, keys: &[String]| rules.push(format!("({} {commands})", keys.join(" ")));
 
     // What every writer keeps: numbers, names, known ids, its sign of life, the version of the layout.
-    select("+evalsha +eval +incrby", &[key("seq")]);
+    select("+evalsha +eval", &[key("seq"), key("moving")]);
+    select("+incrby", &[key("seq")]);
     select("+sadd +expireat", &[key("seen:*"), key("streams")]);
     select("+hset +hdel", &[key("agents")]);
     select("+hsetnx", &[key("meta")]);
@@ -47,11 +49,21 @@ pub fn rules(role: Role, namespace: &str) -> Option<Vec<String>> {
 
     let reads = reads(role);
     if !reads.is_empty() {
-        let group = "+xreadgroup +xack +xclaim +xautoclaim +xgroup|create +xsetid";
+        let group = "+xreadgroup +xack +xclaim +xautoclaim +xgroup|create +xgroup|delconsumer +xsetid";
         select(group, &streams(reads, &key));
         select("+zadd +zrem", &[key(&format!("timers:{role}"))]);
         select("+hset +hdel", &[key(&format!("timer:{role}"))]);
         select("+hset +hdel +hincrby", &[key("cursor"), key("groups"), key("lost")]);
+        select("+hset", &[key(&format!("lease:member:{role}:*"))]);
+    }
+    if role == Role::Operator {
+        // Dead letters are handed to their groups once more, so into the streams that groups read.
+        let again = Role::ALL.iter().flat_map(|role| self::reads(*role)).copied().collect::<Vec<_>>();
+        let again = streams(&again, &key);
+        select("+xadd", &again);
+        let latest: Vec<_> = again.iter().map(|stream| stream.replacen("}:", "}:last:", 1)).collect();
+        select("+hset", &latest);
+        select("+zadd +zremrangebyscore", &[key("redriven")]);
     }
     if role == Role::Responder {
         let all = EventType::ALL.map(|kind| kind.as_str().to_owned());

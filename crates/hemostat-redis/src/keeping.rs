@@ -13,7 +13,7 @@ use tracing::debug;
 
 use crate::fault::{self, Effect};
 use crate::log::{Shared, millis};
-use crate::scripts::{KEEP, REAP, TRIM};
+use crate::scripts::{FORGET, KEEP, REAP, TRIM};
 use crate::{keys, reply, status};
 
 /// Longest time between two signs of life of a member, which come as often as it would renew an entry: small beside
@@ -126,7 +126,28 @@ pub(crate) async fn trim(shared: &Shared, step: &Trim) -> Result<Trimmed, LogErr
         "archive" => HeldBy::Archive,
         _ => HeldBy::Group(reply::text(name)?),
     };
-    Ok(Trimmed { removed: reply::integer(&removed)?.unsigned_abs(), up_to, held_by })
+    let removed = reply::integer(&removed)?.unsigned_abs();
+    // The last step of a round.
+    if removed == 0 {
+        forget(shared, step).await?;
+    }
+    Ok(Trimmed { removed, up_to, held_by })
+}
+
+/// Most steps of one round, some half a millisecond each; what is left is for the next one.
+const FORGET_MAX: u32 = 128;
+
+/// Forgets the last entries of containers that the stream holds nothing about, until few of them are left.
+async fn forget(shared: &Shared, step: &Trim) -> Result<(), LogError> {
+    for _step in 0..FORGET_MAX {
+        let mut call = FORGET.call(&shared.keys.seq(step.partition));
+        call.arg(step.stream.to_string());
+        let [looked_at, forgotten] = reply::parts(shared.link.run_one(&FORGET, call, Effect::Read).await?)?;
+        if reply::integer(&forgotten)? * 8 <= reply::integer(&looked_at)? {
+            break;
+        }
+    }
+    Ok(())
 }
 
 pub(crate) async fn reap(

@@ -55,6 +55,8 @@ scripts! {
     KEEP = "flags=allow-oom", "scripts/keep.lua";
     /// Trims a stream.
     TRIM = "flags=allow-oom", "scripts/trim.lua";
+    /// Forgets the last entries of containers that are gone.
+    FORGET = "flags=allow-oom", "scripts/forget.lua";
     /// Takes abandoned groups away.
     REAP = "flags=allow-oom", "scripts/reap.lua";
     /// Tells how far groups have come.

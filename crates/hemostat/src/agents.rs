@@ -96,6 +96,7 @@ fn monitor(shared: &Shared) -> anyhow::Result<Monitor> {
             detect: config.detect.clone(),
             labels: config.labels,
             exclude: config.exclude.clone(),
+            only: config.only.clone(),
             own_container: hemostat_docker::self_container_id(),
             lease: MONITOR_LEASE,
         },

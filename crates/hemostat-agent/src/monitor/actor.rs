@@ -218,7 +218,9 @@ impl Actor {
     }
 
     fn is_excluded(&self, name: &str) -> bool {
-        self.term.settings.exclude.iter().any(|pattern| matches(pattern, name))
+        let named = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, name));
+        let settings = &self.term.settings;
+        named(&settings.exclude) || !(settings.only.is_empty() || named(&settings.only))
     }
 
     async fn learn(&mut self, inspection: Inspection) {

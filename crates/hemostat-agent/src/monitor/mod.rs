@@ -68,6 +68,8 @@ pub struct Settings {
     pub labels: PolicyDefaults,
     /// Containers that are not watched, by name; `*` stands for any text.
     pub exclude: Vec<String>,
+    /// Only these are watched, by name in the same way; all where there are none.
+    pub only: Vec<String>,
     /// The container this process runs in, which is never watched.
     pub own_container: Option<ContainerId>,
     /// How long the lease of the engine lasts without renewal.

@@ -19,18 +19,6 @@ local function hold(id, by, name)
     end
 end
 
--- Containers of which the stream holds no entry any more need no last one. A handful by chance in every step: what is
--- gone is found in the end, and no step takes long, however many containers there are.
-local function forget_latest(of, first)
-    local last = prefix .. 'last:' .. of
-    local some = redis.call('HRANDFIELD', last, 128, 'WITHVALUES')
-    for i = 1, #some, 2 do
-        if not first or is_later(first[1], some[i + 1]) then
-            redis.call('HDEL', last, some[i])
-        end
-    end
-end
-
 if redis.call('EXISTS', key) == 0 then
     return { 0, bound, kind, who }
 end
@@ -59,7 +47,4 @@ if shelter == '1' then
     end
 end
 local removed = redis.call('XTRIM', key, 'MINID', '~', bound, 'LIMIT', most)
-if removed > 0 then
-    forget_latest(stream, redis.call('XRANGE', key, '-', '+', 'COUNT', 1)[1])
-end
 return { removed, bound, kind, who }

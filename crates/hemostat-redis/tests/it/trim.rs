@@ -64,6 +64,27 @@ async fn a_group_that_a_person_made_keeps_entries_too_and_is_not_reaped_at_first
 }
 
 #[tokio::test]
+async fn containers_that_are_gone_are_forgotten_and_those_that_live_are_not() {
+    let (redis, log) = redis_and_log().await;
+    log.append(&changes_apart(0, 5_000)).await.expect("the log is there");
+    let known = async || {
+        let count: u64 =
+            redis.command(&["HLEN", &key(format!("last:{INPUT}"))]).await.expect("Redis answers");
+        count
+    };
+    assert_eq!(known().await, 5_000);
+    assert_eq!(trim_all(&log).await.0, 5_000);
+    // The stream is empty, and nothing has to be known of anybody.
+    assert!(known().await < 500, "{}", known().await);
+    log.append(&changes_apart(5_000, 5_100)).await.expect("the log is there");
+    trim_all(&log).await;
+    let fresh: Vec<_> = log.append(&changes_apart(5_100, 5_101)).await.expect("the log is there");
+    assert_eq!(fresh.len(), 1);
+    let live = redis.command::<u64>(&["HEXISTS", &key(format!("last:{INPUT}")), "web-1/c5100"]).await;
+    assert_eq!(live.expect("Redis answers"), 1);
+}
+
+#[tokio::test]
 async fn at_maxmemory_trimming_goes_on() {
     let (redis, log) = redis_and_log().await;
     log.append(&changes(0, 1_000)).await.expect("the log is there");

@@ -121,6 +121,8 @@ pub(crate) struct Monitor {
     pub concurrency: usize,
     /// Names that are not watched.
     pub exclude: Vec<String>,
+    /// Only these are watched; all where there are none.
+    pub only: Vec<String>,
     /// What containers without labels allow.
     pub labels: labels::PolicyDefaults,
     /// When a figure is an anomaly.

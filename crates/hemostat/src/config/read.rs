@@ -4,8 +4,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use hemostat_agent::janitor;
+use hemostat_agent::telemetry::chain;
 use hemostat_core::{detect, diagnose, labels, notify, remediate};
 use hemostat_event::{Channel, HostName, Mode};
+use hemostat_http::{SlackWebhook, Webhook};
 use hemostat_redis::{Durability, DurabilitySettings};
 
 use super::source::{Origin, Values};
@@ -22,8 +24,13 @@ pub(super) fn read(values: Values, problems: &mut Vec<String>) -> Config {
         instance: reader.optional("instance", |text| Ok(text.to_owned())),
         data_dir: reader.optional("data_dir", |text| Ok(text.into())),
         log: Logging {
-            level: reader.read("log.level", |text| Ok(text.to_lowercase())),
-            format: reader.read("log.format", |text| match text {
+            // As the Python HemoStat calls them, too.
+            level: reader.read("log.level", |text| match text.to_lowercase().as_str() {
+                "warning" => Ok("warn".to_owned()),
+                "critical" => Ok("error".to_owned()),
+                level => Ok(level.to_owned()),
+            }),
+            format: reader.read("log.format", |text| match text.to_lowercase().as_str() {
                 "auto" => Ok(Format::Auto),
                 "text" => Ok(Format::Text),
                 "json" => Ok(Format::Json),
@@ -116,6 +123,7 @@ fn monitor(reader: &mut Reader<'_>) -> Monitor {
         disk_every: reader.read("monitor.disk_every", |text| in_range(text, 1, 100_000)),
         concurrency: reader.read("monitor.concurrency", |text| in_range(text, 1, 256)),
         exclude: reader.read("monitor.exclude", |text| Ok(words(text))),
+        only: reader.read("monitor.only", |text| Ok(words(text))),
         labels: labels::PolicyDefaults { mode: reader.read("monitor.default_mode", mode) },
         detect,
     }
@@ -155,6 +163,17 @@ fn alert(reader: &mut Reader<'_>) -> Alert {
     let webhook_secret = reader.optional("alert.webhook_secret", |text| Ok(Secret::new(text.to_owned())));
     if webhook_secret.is_some() && webhook_url.is_none() {
         reader.problems.push("alert.webhook_secret: there is no alert.webhook_url to sign for".to_owned());
+    }
+    // A channel that cannot be made would be found out when the first person is to be told.
+    if let Some(url) = &slack_url
+        && let Err(error) = SlackWebhook::new(url.reveal())
+    {
+        reader.problems.push(format!("alert.slack_url: {}", chain(&error)));
+    }
+    if let Some(url) = &webhook_url
+        && let Err(error) = Webhook::new(url.reveal(), webhook_secret.as_ref().map(Secret::reveal))
+    {
+        reader.problems.push(format!("alert.webhook_url, alert.webhook_secret: {}", chain(&error)));
     }
     let channels = [
         (terminal, Channel::Terminal),

@@ -68,7 +68,12 @@ fn from_file(given: &Given<'_>, values: &mut Values, problems: &mut Vec<String>)
     let Some((path, text)) = &given.file else { return };
     let table: toml::Table = match text.parse() {
         Ok(table) => table,
-        Err(error) => return problems.push(format!("{}: {error}", path.display()).trim_end().to_owned()),
+        // Without the line itself, which may hold a password.
+        Err(error) => {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            return problems.push(format!("{}, line {line}: {}", path.display(), error.message()));
+        }
     };
     let mut flat = Vec::new();
     flatten("", &table, &mut flat);

@@ -135,6 +135,11 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Names of containers that are not watched, separated by commas; `*` stands for any text.",
     ),
     plain(
+        "monitor.only",
+        "",
+        "Names of the only containers that are watched, in the same form; all when empty.",
+    ),
+    plain(
         "monitor.default_mode",
         "observe",
         "Mode of containers without a hemostat label: observe, suggest, approve, auto.",

@@ -80,15 +80,21 @@ pub async fn a_burial_is_in_order_and_lets_the_next_one_through(harness: &dyn Ha
 
 /// Case: a repetition is told first, so that it can be acknowledged.
 pub async fn a_known_key_is_a_duplicate_and_not_early(harness: &dyn Harness) {
-    let (log, entries) = pending_entries(harness, 2).await;
-    assert!(made(&commit(&log, dealt_with(&entries[0], "a", 0)).await));
-    assert!(made(&commit(&log, dealt_with(&entries[1], "a", 1)).await));
-    harness.lose_groups().await;
-    // The durable cursor stands behind both; a stream that comes back whole is repeated in order.
-    let mut reader = join(&log, "b").await;
-    log.append(&[changed("db", 3)]).await.expect("the log is there");
-    let entry = take_one(harness, reader.as_mut()).await;
-    assert!(made(&commit(&log, dealt_with(&entry, "b", 2)).await));
+    let (log, first, second) = one_for_each(harness).await;
+    assert!(made(&commit(&log, begun(&first, "a", 0)).await));
+    assert_eq!(commit(&log, begun(&second, "b", 1)).await, CommitAnswer::Early);
+    assert!(made(&commit(&log, under_another_key(dealt_with(&first, "a", 1))).await));
+    assert!(made(&commit(&log, dealt_with(&second, "b", 2)).await));
+    assert_eq!(commit(&log, dealt_with(&second, "b", 2)).await, CommitAnswer::Duplicate);
+    // After the loss of everything, order begins anew.
+    harness.lose_everything().await;
+    log.append(&[changed("db", 8), changed("db", 9)]).await.expect("the log is there");
+    let mut reader = join(&log, "c").await;
+    let entries = take(harness, reader.as_mut(), 2).await;
+    assert_eq!(commit(&log, dealt_with(&entries[1], "c", 0)).await, CommitAnswer::Early);
+    assert!(made(&commit(&log, dealt_with(&entries[0], "c", 0)).await));
+    assert!(made(&commit(&log, dealt_with(&entries[1], "c", 1)).await));
+    assert_eq!(commit(&log, dealt_with(&entries[1], "c", 2)).await, CommitAnswer::Duplicate);
 }
 
 /// Case: the group is lost while two are under way; both come again, and again in order.

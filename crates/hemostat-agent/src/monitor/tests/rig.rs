@@ -153,6 +153,7 @@ impl Watching {
             detect: detect::Settings::default(),
             labels: PolicyDefaults::default(),
             exclude: Vec::new(),
+            only: Vec::new(),
             own_container: None,
             lease: LEASE,
         };

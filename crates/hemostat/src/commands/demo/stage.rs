@@ -51,8 +51,9 @@ impl Stage {
             // Never mixed with the log of a real installation.
             config.redis.namespace = format!("hemostat-demo-{}", std::process::id());
         }
-        // Containers of others are observed, never touched: the demo's own carry a label.
+        // Containers of others are none of the demo's business, whatever their labels allow.
         config.monitor.labels.mode = Mode::Observe;
+        config.monitor.only = vec!["hemostat-demo-*".to_owned()];
         let fleet = Fleet::new(Arc::clone(&engine)).await?;
         let (log, managed) = connect::log_or_private(&config).await?;
         let log: Arc<dyn EventLog> = Arc::new(log);

@@ -42,7 +42,8 @@ pub(crate) struct Cluster {
     /// Nodes that the URL names.
     seeds: Vec<Arc<Node>>,
     shape: Mutex<Shape>,
-    /// Held while looking at the shape: those who come meanwhile want to know the same.
+    /// Held while looking at the shape: those who come meanwhile want to know the same. Only ever taken by a task of
+    /// its own.
     looking: tokio::sync::Mutex<()>,
 }
 
@@ -64,9 +65,9 @@ impl Cluster {
     ///
     /// # Errors
     /// When none of those that are named answers.
-    pub(crate) async fn find(seeds: Vec<Arc<Node>>) -> Result<Self, LogError> {
+    pub(crate) async fn find(seeds: Vec<Arc<Node>>) -> Result<Arc<Self>, LogError> {
         let shape = Mutex::new(Shape { stale: true, ..Shape::default() });
-        let cluster = Self { seeds, shape, looking: tokio::sync::Mutex::default() };
+        let cluster = Arc::new(Self { seeds, shape, looking: tokio::sync::Mutex::default() });
         cluster.look().await?;
         Ok(cluster)
     }
@@ -85,13 +86,16 @@ impl Cluster {
     }
 
     /// The node that has a slot.
-    pub(crate) async fn owner(&self, slot: u16) -> Result<Arc<Node>, LogError> {
+    pub(crate) async fn owner(self: &Arc<Self>, slot: u16) -> Result<Arc<Node>, LogError> {
         let must_look = {
             let shape = self.shape();
             shape.stale && shape.looked.is_none_or(|looked| LOOK_EVERY <= looked.elapsed())
         };
         if must_look {
-            self.look().await?;
+            // In a task of its own: whoever asks may be left alone in the middle, and others would wait for it.
+            let cluster = Arc::clone(self);
+            let looked = tokio::spawn(async move { cluster.look().await }).await;
+            looked.unwrap_or_else(|ended| Err(LogError::Unavailable(ended.into())))?;
         }
         self.shape().owner(slot).ok_or_else(|| {
             self.distrust();
@@ -101,7 +105,7 @@ impl Cluster {
 
     /// Sends requests, each to the node that has its slot. Errors of the nodes stand among the answers.
     pub(crate) async fn ask(
-        &self,
+        self: &Arc<Self>,
         requests: &Pipeline,
         slot: impl Fn(&Cmd) -> u16,
         effect: Effect,
@@ -127,7 +131,7 @@ impl Cluster {
     /// Sends the requests that are open and keeps open what nobody has begun. The failure is of a node that was not
     /// reached.
     async fn ask_once(
-        &self,
+        self: &Arc<Self>,
         requests: &[(u16, &Cmd)],
         open: &mut Vec<usize>,
         answers: &mut [Value],

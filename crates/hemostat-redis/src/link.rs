@@ -29,11 +29,11 @@ pub(crate) struct Link {
 /// What there is.
 pub(crate) enum Ground {
     /// A server.
-    Server(Node),
+    Server(Arc<Node>),
     /// Whichever server sentinels name.
-    Sentinels(Node),
+    Sentinels(Arc<Node>),
     /// Nodes that share the slots.
-    Cluster(Cluster),
+    Cluster(Arc<Cluster>),
 }
 
 impl Link {
@@ -42,21 +42,21 @@ impl Link {
     pub(crate) async fn reach(place: Place, prefix: String) -> Result<Self, LogError> {
         let ground = match place {
             Place::Sentinels { sentinels, name } => {
-                Ground::Sentinels(Node::behind(Sentinels::new(sentinels, name)))
+                Ground::Sentinels(Arc::new(Node::behind(Sentinels::new(sentinels, name))))
             }
             Place::Cluster(seeds) => {
                 let seeds = seeds.into_iter().map(|seed| Arc::new(Node::new(seed))).collect();
                 Ground::Cluster(Cluster::find(seeds).await?)
             }
             Place::Server(server) => {
-                let node = Node::new(server);
+                let node = Arc::new(Node::new(server));
                 let mut question = redis::pipe();
                 question.cmd("INFO").arg("cluster");
                 let answer = node.ask(&question, Effect::Read).await?.pop().unwrap_or_default();
                 let answer = answer.extract_error().map_err(|error| fault::asking(error, Effect::Read))?;
                 let info = reply::info(answer)?;
                 if info.lines().any(|line| line.trim_end() == "cluster_enabled:1") {
-                    Ground::Cluster(Cluster::find(vec![Arc::new(node)]).await?)
+                    Ground::Cluster(Cluster::find(vec![node]).await?)
                 } else {
                     Ground::Server(node)
                 }

@@ -2,13 +2,16 @@
 //!
 //! The connection is made when it is needed and given up when it fails; the next request makes a new one. While the
 //! server is away, requests fail at once or after [`CONNECT_MAX`]; nothing is queued.
+//!
+//! Whoever asks may be left alone in the middle: a reader keeps its requests and goes on with them when it is next
+//! read. So what others wait for, the making of the shared connection, is done by a task of its own.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hemostat_agent::log::LogError;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ConnectionInfo, Pipeline, RedisError, Value};
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::fault::{self, Effect};
@@ -25,6 +28,8 @@ const RETRY_AFTER: Duration = Duration::from_millis(20);
 pub(crate) struct Node {
     at: At,
     state: Mutex<State>,
+    /// Held while connecting: those who come meanwhile want the same connection. Only ever taken by a task of its own.
+    connecting: tokio::sync::Mutex<()>,
 }
 
 /// Where a server is.
@@ -44,12 +49,20 @@ struct State {
 
 impl Node {
     pub(crate) fn new(address: ConnectionInfo) -> Self {
-        Self { at: At::Address(Box::new(address)), state: Mutex::default() }
+        Self {
+            at: At::Address(Box::new(address)),
+            state: Mutex::default(),
+            connecting: tokio::sync::Mutex::default(),
+        }
     }
 
     /// The primary that sentinels know.
     pub(crate) fn behind(sentinels: Sentinels) -> Self {
-        Self { at: At::Sentinels(sentinels), state: Mutex::default() }
+        Self {
+            at: At::Sentinels(sentinels),
+            state: Mutex::default(),
+            connecting: tokio::sync::Mutex::default(),
+        }
     }
 
     /// How it is connected to, where that does not change.
@@ -66,7 +79,11 @@ impl Node {
     }
 
     /// Sends requests in one go. Errors of the server stand among the answers.
-    pub(crate) async fn ask(&self, requests: &Pipeline, effect: Effect) -> Result<Vec<Value>, LogError> {
+    pub(crate) async fn ask(
+        self: &Arc<Self>,
+        requests: &Pipeline,
+        effect: Effect,
+    ) -> Result<Vec<Value>, LogError> {
         let (generation, mut connection) = self.connection().await?;
         let answers = connection.send_packed_commands(requests, 0, requests.len()).await;
         match answers {
@@ -76,32 +93,47 @@ impl Node {
                     _ => None,
                 };
                 if answers.iter().filter_map(error).any(|error| fault::ends_connection(&error)) {
-                    self.give_up(generation).await;
+                    self.give_up(generation);
                 }
                 Ok(answers)
             }
             Err(error) => {
                 if fault::ends_connection(&error) {
-                    self.give_up(generation).await;
+                    self.give_up(generation);
                 }
                 Err(fault::asking(error, effect))
             }
         }
     }
 
-    async fn connection(&self) -> Result<(u64, MultiplexedConnection), LogError> {
+    async fn connection(self: &Arc<Self>) -> Result<(u64, MultiplexedConnection), LogError> {
         let asked = Instant::now();
-        // Held while connecting: those who come meanwhile want the same connection.
-        let mut state = self.state.lock().await;
+        if let Some(known) = self.known(asked) {
+            return known;
+        }
+        let node = Arc::clone(self);
+        let made = tokio::spawn(async move { node.make_connection(asked).await }).await;
+        made.unwrap_or_else(|ended| Err(LogError::Unavailable(ended.into())))
+    }
+
+    /// The connection, or why there is none for whoever asked at that time; nothing when one has to be made.
+    fn known(&self, asked: Instant) -> Option<Result<(u64, MultiplexedConnection), LogError>> {
+        let state = self.state();
         if let Some(connection) = &state.connection {
-            return Ok((state.generation, connection.clone()));
+            return Some(Ok((state.generation, connection.clone())));
         }
-        if let Some((at, error)) = &state.failed
-            && (asked <= *at || at.elapsed() < RETRY_AFTER)
-        {
-            return Err(fault::connecting(error.clone()));
+        let (at, error) = state.failed.as_ref()?;
+        (asked <= *at || at.elapsed() < RETRY_AFTER).then(|| Err(fault::connecting(error.clone())))
+    }
+
+    async fn make_connection(&self, asked: Instant) -> Result<(u64, MultiplexedConnection), LogError> {
+        let _connecting = self.connecting.lock().await;
+        if let Some(known) = self.known(asked) {
+            return known;
         }
-        match self.connect(ANSWER_MAX).await {
+        let made = self.connect(ANSWER_MAX).await;
+        let mut state = self.state();
+        match made {
             Ok(connection) => {
                 state.failed = None;
                 state.generation += 1;
@@ -115,11 +147,15 @@ impl Node {
         }
     }
 
-    async fn give_up(&self, generation: u64) {
-        let mut state = self.state.lock().await;
+    fn give_up(&self, generation: u64) {
+        let mut state = self.state();
         if state.generation == generation {
             state.connection = None;
         }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn connect(&self, answer_max: Duration) -> Result<MultiplexedConnection, RedisError> {

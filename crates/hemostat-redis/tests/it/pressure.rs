@@ -154,6 +154,7 @@ fn monitor(log: &Arc<dyn EventLog>, engine: &MemoryContainers, telemetry: &Arc<T
             detect: detect::Settings::default(),
             labels: PolicyDefaults { mode: Mode::Auto },
             exclude: Vec::new(),
+            only: Vec::new(),
             own_container: None,
             lease: Duration::from_secs(9),
         },

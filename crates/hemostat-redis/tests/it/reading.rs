@@ -1,5 +1,7 @@
 //! A reader and its connection: given up, broken, late.
 
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use hemostat_agent::log::{CommitAnswer, EventLog as _, LogError, Membership};
@@ -39,6 +41,31 @@ async fn a_reader_does_not_hold_up_other_requests() {
     let (read, took) = tokio::join!(reader.read(), asking);
     assert!(read.expect("the log is there").is_empty());
     assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_reader_that_is_left_alone_while_it_connects_holds_nobody_up() {
+    let (redis, log) = redis_and_log().await;
+    let mut reader = join(&log, "a").await;
+    assert!(reader.read().await.expect("the log is there").is_empty());
+    for _round in 0..5 {
+        // The reader finds its group gone and its shared connection too, and makes both anew.
+        redis.command::<i64>(&["XGROUP", "DESTROY", &key(INPUT), "analyzer"]).await.expect("Redis answers");
+        redis.command::<i64>(&["CLIENT", "KILL", "TYPE", "normal"]).await.expect("Redis answers");
+        for polls in 1..30 {
+            let mut read = reader.read();
+            for _poll in 0..polls {
+                let polled = poll_fn(|context| Poll::Ready(read.as_mut().poll(context))).await;
+                if polled.is_ready() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            drop(read);
+            let asked = timeout(Duration::from_secs(2), log.now()).await;
+            assert!(asked.is_ok(), "a reader that nobody polls holds up everybody");
+        }
+    }
 }
 
 #[tokio::test]

@@ -152,6 +152,7 @@ impl Shared<'_> {
                 detect: scenario.detect.clone(),
                 labels: PolicyDefaults::default(),
                 exclude: Vec::new(),
+                only: Vec::new(),
                 own_container: None,
                 lease: MONITOR_LEASE,
             },

@@ -64,10 +64,17 @@ impl Case<'_> {
             Some(open) => self.go_on(&open, &found),
             None if found.is_empty() => {}
             None => {
-                let at = self.observation.at;
-                self.alert(IncidentId::opened(self.subject, at), at, &found);
+                let opened_at = self.opens_at();
+                self.alert(IncidentId::opened(self.subject, opened_at), opened_at, &found);
             }
         }
+    }
+
+    /// When an incident that opens now has opened: later than the one before, because that tells them apart. A burst
+    /// of engine events may end one and open another within the same moment of the log's clock.
+    fn opens_at(&self) -> Timestamp {
+        let at = self.observation.at;
+        self.state.last_opened_at.map_or(at, |last| at.max(last + Duration::from_micros(1)))
     }
 
     fn go_on(&mut self, open: &Open, found: &BTreeMap<AnomalyKind, Found>) {

@@ -40,6 +40,8 @@ pub struct State {
     pub(super) changes: VecDeque<PastChange>,
     /// The open incident.
     pub(super) incident: Option<Open>,
+    /// When the last incident opened, over or not.
+    pub(super) last_opened_at: Option<Timestamp>,
 }
 
 /// An end of a run.
@@ -121,6 +123,7 @@ pub(super) fn take_in(state: &mut State, data: &Data, incident: Option<IncidentI
         Data::ContainerChanged(changed) => change(state, changed, time),
         Data::HealthAlert(alert) => {
             let Some(id) = incident else { return };
+            state.last_opened_at = Some(alert.opened_at);
             let alerts = state.incident.as_ref().map_or(0, |open| open.alerts);
             state.incident = Some(Open {
                 id,
@@ -194,11 +197,13 @@ fn change(state: &mut State, changed: &ContainerChanged, time: Timestamp) {
         Change::Paused { paused } => {
             state.run = if paused { RunState::Paused } else { RunState::Running };
         }
-        // The name may come back as another container: of the old one only its deaths and its history hold for it.
+        // The name may come back as another container: of the old one only its deaths and its history hold for it,
+        // and its incidents, which are told apart by when they opened.
         Change::Removed => {
             *state = State {
                 deaths: std::mem::take(&mut state.deaths),
                 changes: std::mem::take(&mut state.changes),
+                last_opened_at: state.last_opened_at,
                 ..State::default()
             };
         }

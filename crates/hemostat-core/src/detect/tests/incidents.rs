@@ -227,3 +227,15 @@ fn a_check_that_fails_while_it_is_paused_is_no_symptom() {
     assert_eq!(kinds(&bench.health(Health::Unhealthy)), []);
     assert_eq!(kinds(&bench.polls(3)), []);
 }
+
+#[test]
+fn two_incidents_within_one_moment_are_two() {
+    let mut bench = Bench::running();
+    bench.die(1);
+    let first = bench.state.open_incident();
+    bench.see(&Observed::Gone);
+    assert!(!bench.is_open());
+    bench.die(1);
+    assert!(first.is_some() && bench.is_open());
+    assert_ne!(bench.state.open_incident(), first);
+}

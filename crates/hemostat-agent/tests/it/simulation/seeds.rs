@@ -46,6 +46,7 @@ fn whatever_happens_no_promise_is_broken() {
                     total.events += run.verdict.events();
                     total.simulated += run.took;
                     if !run.findings.is_empty() {
+                        println!("seed {seed} breaks {:?}", run.promises());
                         total.broken.push(seed);
                     }
                 }

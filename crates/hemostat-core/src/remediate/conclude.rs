@@ -1,8 +1,6 @@
 //! Did it help? The second look, and what is said of actions that nobody looked after.
 
-use hemostat_event::{
-    Outcome as Ending, RemediationComplete, RemediationVerified, Subject, Timestamp, Verification,
-};
+use hemostat_event::{Outcome as Ending, RemediationComplete, RemediationVerified, Timestamp, Verification};
 
 use super::judge::{Look, Seen, verify};
 use super::state::{State, Unverified};
@@ -13,20 +11,17 @@ impl Responder {
     /// The look at the end of the stabilisation window.
     pub(super) fn conclude(
         &self,
-        subject: &Subject,
+        timer: &Timer,
         done: &Unverified,
         outcome: Outcome,
         now: Timestamp,
     ) -> Decision<Effect> {
         let late = done.done_at + self.policy.stabilise + VERIFY_GRACE <= now;
+        // Later than it was due, also where the clock was set back: a deadline that comes twice is known already, and
+        // the commit that sets it again would be taken for a repetition.
         let again = || Decision {
             emit: Vec::new(),
-            timers: vec![Timer {
-                subject: subject.clone(),
-                name: VERIFY.to_owned(),
-                cause: done.intent.plan,
-                due: now + LOOK_AGAIN,
-            }],
+            timers: vec![Timer { due: now.max(timer.due) + LOOK_AGAIN, ..timer.clone() }],
             then: Then::Acknowledge,
         };
         let unknown = |detail: &str| verified(done, Verification::Unknown, detail.to_owned(), None, now);

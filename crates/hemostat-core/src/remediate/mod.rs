@@ -141,7 +141,7 @@ impl Decide for Responder {
                 None => Decision::nothing(),
             },
             Input::Outcome { first: First::Timer(timer), outcome, .. } => match due(state, timer) {
-                Some(done) => self.conclude(subject, done, outcome, now),
+                Some(done) => self.conclude(timer, done, outcome, now),
                 None => Decision::nothing(),
             },
         }

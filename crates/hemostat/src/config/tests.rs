@@ -111,9 +111,10 @@ fn a_secret_comes_from_a_file_and_is_never_shown() {
 
 #[test]
 fn a_broken_file_is_one_problem_that_names_the_place() {
-    let found = problems(&[], &[], "[monitor\ninterval = 1");
+    let found = problems(&[], &[], "[redis]\nurl = \"redis://u:hunter2@h:1\n");
     assert_eq!(found.len(), 1);
-    assert!(found[0].starts_with("hemostat.toml: "), "{found:?}");
+    assert!(found[0].starts_with("hemostat.toml, line 2: "), "{found:?}");
+    assert!(!found[0].contains("hunter2"), "{found:?}");
 }
 
 #[test]

@@ -74,3 +74,14 @@ fn figures_are_measured_only_where_the_symptoms_were_figures() {
     let intent = Intent { kinds: vec![AnomalyKind::HighCpu], ..intent.clone() };
     assert!(matches!(look_at(&intent), Effect::Inspect { figures: true, .. }));
 }
+
+#[test]
+fn a_look_that_is_repeated_is_due_later_also_under_a_clock_that_was_set_back() {
+    let mut world = World::default();
+    world.deal(vec![seen(exited(1)), done()]);
+    let due = world.timers.last().expect("a look is due").1;
+    // The clock shows the very moment from which the next look would be due when this one was.
+    world.now = due - LOOK_AGAIN;
+    world.verify(unreachable());
+    assert!(due < world.timers.last().expect("another look is due").1);
+}

@@ -129,7 +129,8 @@ impl World {
     /// Fires the timer; the verdict, or `again`.
     pub(super) fn verify(&mut self, look: Outcome) -> String {
         let cause = self.state.unverified.as_ref().expect("an action to verify").intent.plan;
-        let timer = Timer { subject: subject(), name: VERIFY.to_owned(), cause, due: self.now };
+        let due = self.timers.last().map_or(self.now, |(_, due)| *due);
+        let timer = Timer { subject: subject(), name: VERIFY.to_owned(), cause, due };
         let first = self.responder.decide(&subject(), &self.state, Input::Timer(&timer), self.now);
         assert!(matches!(first.then, Then::Perform(Effect::Inspect { .. })));
         let input = Input::Outcome { first: First::Timer(&timer), attempt: 1, outcome: look };

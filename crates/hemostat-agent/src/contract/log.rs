@@ -206,6 +206,7 @@ macro_rules! log_contract {
                 a_commit_for_a_timer_that_was_moved_is_fenced,
                 a_repeated_commit_for_a_timer_is_a_duplicate,
                 a_commit_for_a_timer_can_set_it_again,
+                a_late_repetition_leaves_a_timer_that_was_set_and_taken_again,
                 timers_of_another_role_are_not_touched,
                 a_commit_that_is_not_made_sets_no_timer,
                 timers_outlive_the_groups,

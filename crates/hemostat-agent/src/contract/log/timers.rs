@@ -7,9 +7,9 @@ use std::time::Duration;
 use hemostat_core::role::Timer;
 use hemostat_event::{EventId, HostName, Role, Subject, Timestamp};
 
-use super::commit::{one_pending, pending_entries, under_another_key};
+use super::commit::{one_pending, pending_entries, refused, under_another_key};
 use super::events::{begun, changed, changed_on, dealt_with, host, host_named, subject, timer_dealt_with};
-use super::{Harness, LONG, OUTPUT, ROLE, SPAN, all, commit, made, numbers};
+use super::{BLOCK, Harness, LONG, OUTPUT, ROLE, SPAN, all, commit, made, numbers};
 use crate::log::{Commit, CommitAnswer, CommitInput, EventLog};
 
 /// Case: not before, then once.
@@ -209,6 +209,20 @@ pub async fn a_commit_for_a_timer_can_set_it_again(harness: &dyn Harness) {
     assert_eq!(take_due(&log, "a", LONG).await, []);
     harness.advance(SPAN).await;
     assert_eq!(take_due(&log, "a", LONG).await, [again]);
+}
+
+/// Case: a commit that set its timer again arrives a second time, when the same consumer has taken the timer again.
+pub async fn a_late_repetition_leaves_a_timer_that_was_set_and_taken_again(harness: &dyn Harness) {
+    let (log, timer) = one_taken(harness, LONG).await;
+    harness.advance(BLOCK).await;
+    let again = Timer { due: now(&log).await, ..timer.clone() };
+    let step = Commit { timers: vec![again.clone()], ..timer_dealt_with(&timer, "a", 1) };
+    assert!(made(&commit(&log, step.clone()).await));
+    assert_eq!(take_due(&log, "a", LONG).await, std::slice::from_ref(&again));
+    refused(&log, step, CommitAnswer::Fenced).await;
+    log.give_back(ROLE, "a", &[timer]).await.expect("the log is there");
+    assert_eq!(take_due(&log, "b", LONG).await, [], "what was taken before is not to be given back");
+    assert!(made(&commit(&log, under_another_key(timer_dealt_with(&again, "a", 2))).await));
 }
 
 /// Case: roles have their own.

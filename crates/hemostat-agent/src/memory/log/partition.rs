@@ -57,6 +57,13 @@ struct Deadline {
     taken: Option<(String, Timestamp)>,
 }
 
+impl Deadline {
+    /// Whether it is this very timer, not moved since, that `consumer` has taken.
+    fn is_taken(&self, timer: &Timer, consumer: &str) -> bool {
+        self.due == timer.due && self.taken.as_ref().is_some_and(|(by, _)| by == consumer)
+    }
+}
+
 #[derive(Debug)]
 struct Held {
     epoch: u64,
@@ -213,7 +220,7 @@ impl Part {
 
     pub(super) fn give_timer_back(&mut self, role: Role, timer: &Timer, consumer: &str) {
         if let Some(deadline) = self.timers.get_mut(&timer_key(role, timer))
-            && deadline.taken.as_ref().is_some_and(|(by, _)| by == consumer)
+            && deadline.is_taken(timer, consumer)
         {
             deadline.taken = None;
         }
@@ -369,7 +376,7 @@ impl Part {
             CommitInput::Timer { timer, consumer, .. } => {
                 match self.timers.get(&timer_key(commit.role, timer)) {
                     None => Hold::Nobodys,
-                    Some(Deadline { taken: Some((by, _)), .. }) if by == consumer => Hold::Mine,
+                    Some(deadline) if deadline.is_taken(timer, consumer) => Hold::Mine,
                     Some(_) => Hold::NotMine,
                 }
             }

@@ -17,11 +17,6 @@ const ENV_SEED: &str = "HEMOSTAT_SIM_SEED";
 const ENV_SEEDS: &str = "HEMOSTAT_SIM_SEEDS";
 /// A minute on two cores.
 const SEEDS: Range<u64> = 0..10_000;
-/// Seeds that break a promise for a reason that is not found yet. They are run and told, and must go from here with
-/// their reason.
-///
-/// 7239: after a jump of the log's clock a responder takes no timers any more, so two actions get no verdict.
-const OPEN: &[u64] = &[7_239];
 /// One seed of so many is run twice.
 const TWICE_EVERY: u64 = 50;
 
@@ -72,10 +67,6 @@ fn whatever_happens_no_promise_is_broken() {
     }
     let mut broken = total.broken;
     broken.sort_unstable();
-    let open: Vec<_> = broken.extract_if(.., |seed| OPEN.contains(seed)).collect();
-    println!("open seeds: {open:?}");
-    let mended: Vec<_> = OPEN.iter().filter(|seed| seeds.contains(seed) && !open.contains(seed)).collect();
-    assert!(mended.is_empty(), "these keep every promise now, so they are open no more: {mended:?}");
     if let Some(first) = broken.first() {
         println!("broken seeds: {broken:?}");
         show(*first);

@@ -9,6 +9,7 @@ pub mod containers;
 pub mod contract;
 pub mod diagnostician;
 pub mod health;
+pub mod identity;
 #[cfg(test)]
 mod interposed;
 pub mod janitor;

@@ -48,9 +48,9 @@ pub use fields::{
     FIELD_EVENT, FIELD_FOR, FIELD_PREV, FIELD_REDRIVE, FIELD_SEQ, is_for_another, letter_event,
 };
 pub use lag::{Counted, GroupStatus};
-pub use place::{EntryId, EntryIdError, EntryRef, Partition, StreamName};
+pub use place::{EntryId, EntryIdError, EntryRef, Partition, StreamName, crc16};
 pub use pressure::Pressure;
-pub use redrive::{Redrive, Redriven, last_key};
+pub use redrive::{Redrive, Redriven, last_key, quoted_bytes};
 pub use retention::{Abandoned, HeldBy, Shelter, Trim, Trimmed};
 
 /// An error of a lower layer, kept as the source.

@@ -17,7 +17,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
-use hemostat_agent::log::LogError;
+use hemostat_agent::log::{LogError, crc16};
 use redis::{Cmd, ConnectionInfo, Pipeline, RedisError, Value};
 use tokio::time::{Instant, sleep};
 
@@ -335,14 +335,9 @@ impl Pauses {
     }
 }
 
-/// The slot of a hash tag: CRC16-XMODEM.
+/// The slot of a hash tag.
 pub(crate) fn slot(tag: &[u8]) -> u16 {
-    let crc = tag.iter().fold(0_u16, |crc, byte| {
-        (0..8).fold(crc ^ (u16::from(*byte) << 8), |crc, _bit| {
-            if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 }
-        })
-    });
-    crc % SLOTS
+    crc16(tag) % SLOTS
 }
 
 #[cfg(test)]

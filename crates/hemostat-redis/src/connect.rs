@@ -186,23 +186,22 @@ pub(crate) async fn record(
     namespace: &str,
     configured: Option<u16>,
 ) -> Result<u16, ConnectError> {
-    let meta = keys.meta();
-    let new =
-        configured.unwrap_or(if link.is_cluster() { PARTITIONS_OF_CLUSTER } else { PARTITIONS_DEFAULT });
-    let mut requests = redis::pipe();
-    let set = |field: &str, value: &str| {
-        let mut command = redis::cmd("HSETNX");
-        command.arg(&meta).arg(field).arg(value);
-        command
-    };
-    requests.add_command(set("layout", LAYOUT));
-    requests.add_command(set("partitions", &new.to_string()));
-    requests.cmd("HMGET").arg(&meta).arg("layout").arg("partitions");
-    // Made only where it is missing, so a repetition changes nothing.
-    let answers = link.ask(&requests, Effect::Read).await?.into_iter();
-    let answers: Result<Vec<Value>, _> = answers.map(Value::extract_error).collect();
-    let recorded = answers.map_err(|error| fault::asking(error, Effect::Read))?.pop().unwrap_or_default();
-    let [layout, recorded] = reply::parts(recorded)?;
+    let mut recorded = read_record(link, keys).await?;
+    // Written only where it is missing: looking at a log must be possible where nothing can be written.
+    if recorded.contains(&Value::Nil) {
+        let meta = keys.meta();
+        let usual = if link.is_cluster() { PARTITIONS_OF_CLUSTER } else { PARTITIONS_DEFAULT };
+        let partitions = configured.unwrap_or(usual).to_string();
+        let mut requests = redis::pipe();
+        requests.cmd("HSETNX").arg(&meta).arg("layout").arg(LAYOUT);
+        requests.cmd("HSETNX").arg(&meta).arg("partitions").arg(partitions);
+        // A repetition changes nothing.
+        for answer in link.ask(&requests, Effect::Read).await? {
+            answer.extract_error().map_err(|error| fault::asking(error, Effect::Read))?;
+        }
+        recorded = read_record(link, keys).await?;
+    }
+    let [layout, recorded] = recorded;
     let layout = reply::text(layout)?;
     if layout != LAYOUT {
         return Err(ConnectError::Layout { namespace: namespace.to_owned(), layout });
@@ -214,6 +213,13 @@ pub(crate) async fn record(
         }
         _ => Ok(recorded),
     }
+}
+
+/// Layout and number of partitions as they are recorded.
+async fn read_record(link: &Link, keys: &Keys) -> Result<[Value; 2], LogError> {
+    let mut request = redis::cmd("HMGET");
+    request.arg(keys.meta()).arg("layout").arg("partitions");
+    reply::parts(link.query(request, Effect::Read).await?)
 }
 
 /// What `INFO` says of a server, as far as it matters here.

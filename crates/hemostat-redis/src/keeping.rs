@@ -14,7 +14,7 @@ use tracing::debug;
 use crate::fault::{self, Effect};
 use crate::log::{Shared, millis};
 use crate::scripts::{FORGET, KEEP, REAP, TRIM};
-use crate::{keys, reply, status};
+use crate::{reply, status};
 
 /// Longest time between two signs of life of a member, which come as often as it would renew an entry: small beside
 /// the time after which a group counts as abandoned.
@@ -164,7 +164,7 @@ pub(crate) async fn reap(
     let read = |row| {
         let [stream, group, seen] = reply::parts(row)?;
         let unexpected = || fault::unexpected("a request for abandoned groups");
-        let stream = keys::stream_name(&reply::text(stream)?).ok_or_else(unexpected)?;
+        let stream = reply::text(stream)?.parse().map_err(|_other| unexpected())?;
         let seen = reply::text(seen)?.parse().map(Timestamp::from_millis).map_err(|_other| unexpected())?;
         Ok(Abandoned { partition, stream, group: reply::text(group)?, seen })
     };

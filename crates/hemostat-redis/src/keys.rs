@@ -56,10 +56,5 @@ impl Keys {
     }
 }
 
-/// Reads the name of a stream as it stands in its key.
-pub(crate) fn stream_name(text: &str) -> Option<StreamName> {
-    text.parse().ok()
-}
-
 #[cfg(test)]
 mod tests;

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{self, Effect};
 use crate::log::{Shared, millis};
+use crate::reply;
 use crate::scripts::{ANNOUNCE, GROUPS};
-use crate::{keys, reply};
 
 /// Most unread entries that are counted one by one. Beyond, a group is simply far behind.
 const UNREAD_COUNTED_MAX: usize = 1_000;
@@ -127,8 +127,7 @@ fn group(partition: Partition, row: Value) -> Result<Option<GroupStatus>, LogErr
         oldest_retained,
         seen,
     ] = reply::parts(row)?;
-    let (Some(stream), Ok(role)) = (keys::stream_name(&reply::text(stream)?), reply::text(name)?.parse())
-    else {
+    let (Ok(stream), Ok(role)) = (reply::text(stream)?.parse(), reply::text(name)?.parse()) else {
         return Ok(None);
     };
     let time = |id: Value| match reply::text(id)? {
@@ -166,7 +165,7 @@ pub(crate) async fn names(
     }
     let read = |answer| {
         let used = reply::array(answer)?.into_iter().map(reply::text).collect::<Result<Vec<_>, _>>()?;
-        let used = used.iter().filter_map(|name| keys::stream_name(name));
+        let used = used.iter().filter_map(|name| name.parse().ok());
         let names: BTreeSet<_> = EventType::ALL.into_iter().map(StreamName::Type).chain(used).collect();
         Ok(names.into_iter().collect())
     };

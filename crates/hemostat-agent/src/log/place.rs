@@ -21,8 +21,9 @@ impl Partition {
     }
 }
 
-/// CRC16-XMODEM.
-fn crc16(bytes: &[u8]) -> u16 {
+/// CRC16-XMODEM, by which partitions are chosen, and the slots of Redis Cluster.
+#[must_use]
+pub fn crc16(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0, |crc, byte| {
         (0..8).fold(crc ^ (u16::from(*byte) << 8), |crc, _bit| {
             if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 }

@@ -75,7 +75,9 @@ impl Redrive {
         let stored = original.iter().find(|(name, _)| name.as_ref() == FIELD_EVENT.as_bytes());
         let event = match stored {
             Some((_, bytes)) => bytes.as_ref().to_vec(),
-            None => found.original.get(FIELD_EVENT).map(|text| bytes(text)).ok_or(NO_EVENT)?.ok_or(GONE)?,
+            None => {
+                found.original.get(FIELD_EVENT).map(|text| quoted_bytes(text)).ok_or(NO_EVENT)?.ok_or(GONE)?
+            }
         };
         let read = codec::decode(&event).ok();
         let subject = read.as_ref().and_then(|event| event.envelope.subject.clone());
@@ -122,7 +124,8 @@ fn letter_of(entry: &Entry) -> Result<&DeadLetter, Redriven> {
 
 /// Reads the field of an entry as a letter quotes it: text where it was text, hexadecimal otherwise. No stored event is
 /// text, it begins with a byte that no text begins with. Nothing where it was cut.
-fn bytes(text: &str) -> Option<Vec<u8>> {
+#[must_use]
+pub fn quoted_bytes(text: &str) -> Option<Vec<u8>> {
     let digits = text.as_bytes();
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
     if !digits.len().is_multiple_of(2) { None } else { digits.chunks(2).map(byte).collect() }
@@ -134,8 +137,8 @@ mod tests {
 
     #[test]
     fn what_a_letter_quotes_is_read_back_only_as_a_whole() {
-        assert_eq!(bytes("84a0ff"), Some(vec![0x84, 0xa0, 0xff]));
-        assert_eq!(bytes("84a0… (300 bytes)"), None);
-        assert_eq!(bytes("84a"), None);
+        assert_eq!(quoted_bytes("84a0ff"), Some(vec![0x84, 0xa0, 0xff]));
+        assert_eq!(quoted_bytes("84a0… (300 bytes)"), None);
+        assert_eq!(quoted_bytes("84a"), None);
     }
 }

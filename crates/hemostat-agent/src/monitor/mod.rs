@@ -14,7 +14,7 @@
 //!   container says what is missing before it.
 //! - M-3: the event stream begins before the first listing, and before this monitor: events from `HANDOVER` ago on
 //!   are decided on (what the monitor before this one wrote is known by its ids), those from `WARM_UP` ago on are
-//!   remembered, so that a stop that was asked for just before is not taken for a death.
+//!   remembered, so that a stop that was asked for before is not taken for a death.
 //! - M-4: a container whose handling fails costs nobody else its watch.
 
 mod actor;
@@ -272,9 +272,9 @@ async fn pause(span: Duration, stop: &CancellationToken) {
 /// Engine events from so long before a term on are decided on: longer than it takes from the death of one monitor to
 /// the term of the next one, and than clocks of two hosts differ.
 const HANDOVER: Duration = Duration::from_secs(20);
-/// Engine events from so long before a term on are remembered: [`HANDOVER`] and the time within which a request to
-/// stop explains an end.
-const WARM_UP: Duration = Duration::from_secs(60);
+/// Engine events from so long before a term on are remembered: what a person stopped while no monitor watched must not
+/// be taken for a death. An engine keeps its last few hundred events only, so more costs nothing.
+const WARM_UP: Duration = Duration::from_secs(24 * 60 * 60);
 /// Time for the container tasks to end at a shutdown.
 const DRAIN: Duration = Duration::from_millis(1_200);
 /// Time to give the lease back after that.

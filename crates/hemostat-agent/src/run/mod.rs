@@ -45,6 +45,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::LogClock;
 use crate::health::Tick;
+use crate::identity;
 use crate::log::{EventLog, LogError, Membership, StreamName};
 use crate::telemetry::Telemetry;
 
@@ -235,7 +236,8 @@ where
                 block: BLOCK,
                 claim_after: settings.claim_after,
             },
-            owner: slot::owner(&settings.instance),
+            // Also where two processes were given the same name.
+            owner: identity::unique(&settings.instance),
             places,
             waiting: settings.waiting_max,
             work,

@@ -3,7 +3,6 @@
 //! Invariant SL-1: no two members ever have the same name, not even one after the other. The name holds the epoch of
 //! the lease, and an epoch ends with its lease: renewed too late, it is another one.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,12 +59,6 @@ impl Slot {
     pub(super) async fn release(&self, log: &dyn EventLog) -> Result<(), LogError> {
         log.release(&self.lease, &self.owner).await
     }
-}
-
-/// An owner of leases that is nobody else, also where two processes were given the same name.
-pub(super) fn owner(instance: &str) -> String {
-    let random = RandomState::new().build_hasher().finish();
-    format!("{instance}/{random:016x}")
 }
 
 /// All members of a role have to look in the same partition, whatever host they run on.

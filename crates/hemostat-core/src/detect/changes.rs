@@ -130,7 +130,7 @@ impl Case<'_> {
         let known =
             self.observation.inspection.exit_code.filter(|_| has_ended(self.observation.inspection.state));
         let exit_code = if told < 0 { known.unwrap_or(told) } else { told };
-        let request = self.request_to_end(exit_code);
+        let request = self.request_to_end(exit_code, self.engine_time());
         self.oom_death = match request {
             // Somebody wanted it ended, and yet the kernel did it.
             Some(asked_at) => {
@@ -154,13 +154,12 @@ impl Case<'_> {
         }
     }
 
-    /// When somebody asked for the end that has come with `exit_code`, by the engine's clock.
-    fn request_to_end(&self, exit_code: i64) -> Option<Timestamp> {
+    /// When somebody asked for the end that came at `ended_at` with `exit_code`, by the engine's clock.
+    fn request_to_end(&self, exit_code: i64, ended_at: Timestamp) -> Option<Timestamp> {
         let policy = self.observation.policy.stop_timeout_secs.map(u64::from);
         let timeouts = [policy, self.observation.inspection.stop_timeout_secs].into_iter().flatten();
         let timeout = timeouts.map(Duration::from_secs).fold(STOP_TIMEOUT_DEFAULT, Duration::max);
         let within = timeout.saturating_add(STOP_SLACK);
-        let ended_at = self.engine_time();
         let asks = |what: Asked| match what {
             Asked::Stop => true,
             Asked::Signal(signal) => {
@@ -222,7 +221,9 @@ impl Case<'_> {
     fn found_ended(&mut self, sample: &Sample) {
         // Without a code there is nothing that speaks against a stop.
         let exit_code = sample.exit_code.unwrap_or(-1);
-        let by_request = self.request_to_end(exit_code).is_some();
+        // It may have ended long before anybody looked.
+        let ended_at = sample.finished_at.unwrap_or_else(|| self.engine_time());
+        let by_request = self.request_to_end(exit_code, ended_at).is_some();
         // Nobody saw whether it was asked for: the usual codes of a stop get the benefit of the doubt. But an engine
         // that is about to start it again knows of no stop.
         let as_if_asked = sample.state != RunState::Restarting

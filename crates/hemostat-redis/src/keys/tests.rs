@@ -1,18 +1,6 @@
-use hemostat_event::{EventType, HostName, Role};
+use hemostat_event::{HostName, Role};
 
 use super::*;
-
-#[test]
-fn stream_names_are_read_as_they_are_written() {
-    let host = HostName::new("web-1").expect("it is a host name");
-    let types = EventType::ALL.into_iter().map(StreamName::Type);
-    for name in types.chain([StreamName::Plans(host)]) {
-        assert_eq!(stream_name(&name.to_string()), Some(name));
-    }
-    for text in ["", "seq", "health_alert:web-1", "remediation_needed:", "remediation_needed:a b"] {
-        assert_eq!(stream_name(text), None, "{text}");
-    }
-}
 
 #[test]
 fn keys_of_a_partition_share_its_hash_tag() {

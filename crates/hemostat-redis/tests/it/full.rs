@@ -117,3 +117,14 @@ async fn dump(redis: &TestRedis) -> Vec<(String, Vec<u8>)> {
     }
     dump
 }
+
+#[tokio::test]
+async fn a_full_log_can_be_opened_and_looked_at() {
+    let (redis, log) = redis_and_log().await;
+    log.append(&changes(0, 3)).await.expect("the log is there");
+    redis.command::<()>(&["CONFIG", "SET", "maxmemory", "1"]).await.expect("Redis answers");
+    log.append(&changes(3, 4)).await.expect_err("Redis is full");
+    let other = redis.log().await.expect("a log that is full can be opened");
+    assert_eq!(all(&other, &INPUT).await.len(), 3);
+    assert_eq!(other.groups().await.expect("the log answers"), []);
+}

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, anyhow};
 use comfy_table::Color;
-use hemostat_agent::log::{Entry, EntryId, EventLog, FIELD_EVENT, Partition, StreamName};
+use hemostat_agent::log::{Entry, EntryId, EventLog, FIELD_EVENT, Partition, StreamName, quoted_bytes};
 use hemostat_event::{Data, DeadLetter, Event, EventId, EventType, Role, Timestamp, codec};
 use serde_json::{Value, json};
 
@@ -127,7 +127,7 @@ async fn original(
     partition: Partition,
     letter: &DeadLetter,
 ) -> Result<Option<Event>, Failure> {
-    let quoted = letter.original.get(FIELD_EVENT).and_then(|text| bytes(text));
+    let quoted = letter.original.get(FIELD_EVENT).and_then(|text| quoted_bytes(text));
     if let Some(event) = quoted.and_then(|bytes| codec::decode(&bytes).ok()) {
         return Ok(Some(event));
     }
@@ -136,11 +136,6 @@ async fn original(
     };
     let found = log.range(partition, &stream, id.before(), 1).await.or_unreachable()?;
     Ok(found.into_iter().find(|entry| entry.at.id == id).and_then(|entry| entry.event.ok()))
-}
-
-fn bytes(hex: &str) -> Option<Vec<u8>> {
-    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    hex.as_bytes().chunks(2).map(byte).collect()
 }
 
 /// The letter that an id or its beginning names.

@@ -1,13 +1,13 @@
 //! Runs agents until a signal comes: the body of `up` and of the single-agent commands.
 
 use std::future::Future;
-use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use hemostat_agent::clock::LogClock;
 use hemostat_agent::containers::Containers;
 use hemostat_agent::health::HealthBoard;
+use hemostat_agent::identity;
 use hemostat_agent::log::EventLog;
 use hemostat_agent::telemetry::Telemetry;
 use hemostat_event::{HostName, Role};
@@ -47,7 +47,10 @@ pub(crate) fn share(
     engine: Option<Arc<dyn Containers>>,
     host: HostName,
 ) -> Shared {
-    let instance = config.instance.clone().unwrap_or_else(|| own_name(&host));
+    let instance = config
+        .instance
+        .clone()
+        .unwrap_or_else(|| identity::unique(&format!("{host}-{}", std::process::id())));
     Shared {
         clock: Arc::new(LogClock::new(Arc::clone(&log))),
         config: Arc::new(config),
@@ -58,13 +61,6 @@ pub(crate) fn share(
         telemetry: Arc::new(Telemetry::new(env!("CARGO_PKG_VERSION"))),
         board: Arc::new(HealthBoard::new()),
     }
-}
-
-/// A name that no other process has: in containers all of them see the same host and are process 1.
-fn own_name(host: &HostName) -> String {
-    // The keys of a hasher are random.
-    let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
-    format!("{host}-{}-{:04x}", std::process::id(), random & 0xffff)
 }
 
 /// Runs `roles` and the health endpoints until `stop` is cancelled, then drains.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::source::Given;
 use super::table::SETTINGS;
-use super::{Config, ConfigError, Listen};
+use super::{Config, ConfigError, Format, Listen};
 
 fn read(flags: &[&str], environment: &[(&str, &str)], file: &str) -> Result<Config, ConfigError> {
     let flags: Vec<String> = flags.iter().map(ToString::to_string).collect();
@@ -62,6 +62,8 @@ fn variables_of_the_python_hemostat_keep_their_meaning() {
             ("THRESHOLD_CPU_PERCENT", "70"),
             ("RESPONDER_COOLDOWN_SECONDS", "120"),
             ("SLACK_WEBHOOK_URL", ""),
+            ("LOG_LEVEL", "WARNING"),
+            ("LOG_FORMAT", "JSON"),
         ],
         "",
     )
@@ -71,6 +73,7 @@ fn variables_of_the_python_hemostat_keep_their_meaning() {
     assert!((config.monitor.detect.cpu.fire - 70.0).abs() < f64::EPSILON);
     assert_eq!(config.responder.cooldown, Duration::from_secs(120));
     assert!(config.alert.slack_url.is_none(), "an empty variable says nothing");
+    assert_eq!((config.log.level.as_str(), config.log.format), ("warn", Format::Json));
 }
 
 #[test]
@@ -98,6 +101,19 @@ fn all_problems_are_reported_at_once() {
         assert!(all.contains(expected), "missing: {expected}\nin:\n{all}");
     }
     assert_eq!(found.len(), 6);
+}
+
+#[test]
+fn a_channel_that_cannot_be_made_is_a_problem() {
+    for (wrong, expected) in [
+        (&["alert.webhook_url=http://"][..], "alert.webhook_url"),
+        (&["alert.webhook_url=http://hook", "alert.webhook_secret=whsec_not base64"], "alert.webhook_secret"),
+        (&["alert.slack_url=https://"], "alert.slack_url"),
+    ] {
+        let found = problems(wrong, &[], "");
+        assert!(found.len() == 1 && found[0].contains(expected), "{wrong:?}: {found:?}");
+        assert!(!found[0].contains("not base64"), "no part of a secret is shown: {found:?}");
+    }
 }
 
 #[test]

@@ -1,14 +1,24 @@
 //! `hemostat demo`: the sick are healed, the well are left alone, nothing is left behind.
 
+use hemostat_agent::containers::Containers as _;
+use hemostat_docker::testing::Lab;
+
 use crate::rig::{hemostat, run};
 
-#[test]
-fn the_demo_heals_every_sick_container_and_cleans_up() {
-    let _engine = crate::rig::ENGINE.blocking_lock();
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_heals_every_sick_container_and_cleans_up_and_touches_no_other() {
+    let _engine = crate::rig::ENGINE.lock().await;
+    let lab = Lab::start().await.expect("a container engine");
+    // Somebody's own, sick, and open to be healed.
+    let enable = |spec: &mut hemostat_docker::workload::WorkloadSpec| {
+        spec.labels.insert("hemostat.enable".to_owned(), "true".to_owned());
+    };
+    let id = lab.run("bystander", "sleep 5; exit 4", enable).await.expect("a container");
+    let begun = lab.engine().inspect(&id).await.expect("it is there").started_at;
     let folder = tempfile::tempdir().expect("a folder");
     let mut command = hemostat(&["demo"]);
     command.env("TMPDIR", folder.path());
-    let answer = run(&mut command);
+    let answer = tokio::task::spawn_blocking(move || run(&mut command)).await.expect("it runs");
     assert_eq!(answer.code, 0, "{}\n{}", answer.out, answer.err);
     let rows: Vec<_> = answer
         .out
@@ -33,4 +43,6 @@ fn the_demo_heals_every_sick_container_and_cleans_up() {
     }
     let left = std::fs::read_dir(folder.path()).expect("the folder is there").count();
     assert_eq!(left, 0, "no file is left behind");
+    let bystander = lab.engine().inspect(&id).await.expect("it is there");
+    assert_eq!((bystander.started_at, bystander.exit_code), (begun, Some(4)), "it was not restarted");
 }

@@ -19,3 +19,15 @@ fn hosts_spread_over_the_partitions() {
     }
     assert!(counts.iter().all(|count| (50..=150).contains(count)), "{counts:?}");
 }
+
+#[test]
+fn stream_names_are_read_as_they_are_written() {
+    let host = HostName::new("web-1").expect("it is a host name");
+    let types = EventType::ALL.into_iter().map(StreamName::Type);
+    for name in types.chain([StreamName::Plans(host)]) {
+        assert_eq!(name.to_string().parse(), Ok(name));
+    }
+    for text in ["", "seq", "health_alert:web-1", "remediation_needed:", "remediation_needed:a b"] {
+        assert!(text.parse::<StreamName>().is_err(), "{text}");
+    }
+}

@@ -75,6 +75,28 @@ async fn a_stop_that_was_asked_for_before_the_monitor_came_is_no_death() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_person_stopped_while_nobody_watched_is_no_death_and_what_died_then_is() {
+    let stage = Stage::new();
+    let db = stage.run(1, "db").await;
+    let web = stage.run(2, "web").await;
+    stage.watched("a").await.kill().await;
+    sleep(Duration::from_secs(300)).await;
+    // A program that ends with a code of its own when it is asked to.
+    stage.happen(&db, EngineEventKind::Kill { signal: 15 }).await;
+    stage.exit(&db, 1).await;
+    stage.exit(&web, 1).await;
+    sleep(Duration::from_secs(1_800)).await;
+    let second = stage.watched("b").await;
+    stage.until_alerts(1).await;
+    sleep(INTERVAL * 3).await;
+    let story = stage.story().await;
+    assert!(story.contains(&"db stopped 1".to_owned()), "{story:?}");
+    assert!(story.contains(&"web died 1".to_owned()), "{story:?}");
+    assert_eq!(stage.alerts().await.len(), 1, "{story:?}");
+    second.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_happened_long_before_the_monitor_came_is_not_told() {
     let stage = Stage::new();
     let db = stage.run(1, "db").await;

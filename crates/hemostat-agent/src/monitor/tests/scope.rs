@@ -40,6 +40,22 @@ async fn excluded_containers_and_its_own_are_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_some_are_named_no_others_are_watched() {
+    let stage = Stage::new();
+    let (demo, db) = (stage.run(1, "demo-1").await, stage.run(2, "db").await);
+    let log = std::sync::Arc::new(stage.log.clone());
+    let engine = std::sync::Arc::new(stage.engine.clone());
+    let monitor = Watching::start(engine, log, "a", |settings| settings.only = vec!["demo-*".to_owned()]);
+    sleep(INTERVAL * 3).await;
+    for id in [&demo, &db] {
+        stage.exit(id, 1).await;
+    }
+    sleep(INTERVAL * 3).await;
+    assert_eq!(stage.story().await, ["demo-1 discovered", "demo-1 died 1", "demo-1 ALERT non_zero_exit"]);
+    monitor.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_renamed_container_is_another_subject_and_the_incident_of_the_old_one_is_closed() {
     let stage = Stage::new();
     let db = stage.run(1, "db").await;

@@ -86,6 +86,24 @@ fn an_end_whose_request_was_seen_is_a_stop_whatever_its_code() {
 }
 
 #[test]
+fn an_end_long_ago_is_explained_by_a_request_of_then_and_not_by_one_of_now() {
+    for (asked_first, change) in [(true, STOPPED(1)), (false, DIED(1))] {
+        let mut bench = Bench::running();
+        let asked_at = bench.engine_now();
+        // Remembered from before the monitor came; a second one asks for what has ended already.
+        let ended_at =
+            if asked_first { asked_at + Duration::from_secs(2) } else { asked_at - Duration::from_secs(600) };
+        bench.kill(15);
+        bench.inspection.state = RunState::Exited;
+        bench.inspection.exit_code = Some(1);
+        bench.inspection.finished_at = Some(ended_at);
+        bench.pass(3_600);
+        bench.poll(|_| {});
+        assert_eq!(changes(&bench.poll(|_| {})), [change], "asked first: {asked_first}");
+    }
+}
+
+#[test]
 fn what_the_engine_is_about_to_restart_was_not_stopped_by_a_person() {
     for exit_code in [1, 137, 143] {
         let mut bench = Bench::running().with_policy(RestartPolicy::Always);

@@ -9,17 +9,18 @@ use hemostat_event::{
     AnomalyKind, Change, Data, Event, EventType, EvidenceKind, Outcome, Recovery, Verification,
 };
 
-use crate::rig::{LIMIT, Process, Rig};
+use crate::rig::{LIMIT, Process, Rig, about};
 
 /// Crashes in its first run and stays in the second.
-const CRASH_ONCE: &str = "test -e /seen && exec tail -f /dev/null; : > /seen; echo password=hunter2; exit 3";
+pub(crate) const CRASH_ONCE: &str =
+    "test -e /seen && exec tail -f /dev/null; : > /seen; echo password=hunter2; exit 3";
 
-fn enabled(spec: &mut WorkloadSpec) {
+pub(crate) fn enabled(spec: &mut WorkloadSpec) {
     spec.labels.insert("hemostat.enable".to_owned(), "true".to_owned());
 }
 
 /// `hemostat up` at the pace of a test.
-fn up(rig: &Rig) -> Process {
+pub(crate) fn up(rig: &Rig) -> Process {
     let mut command = rig.command(&["up"]);
     command
         .env("HEMOSTAT_HOST", "test-host")
@@ -30,18 +31,11 @@ fn up(rig: &Rig) -> Process {
     Process::start(&mut command)
 }
 
-/// The events about one container.
-fn about<'a>(events: &'a [(Position, Event)], name: &str) -> Vec<&'a Event> {
-    let named =
-        |event: &&Event| event.envelope.subject.as_ref().is_some_and(|subject| subject.name() == name);
-    events.iter().map(|(_, event)| event).filter(named).collect()
-}
-
 fn recovered(events: &[(Position, Event)], name: &str) -> bool {
     about(events, name).iter().any(|event| matches!(event.data, Data::HealthRecovered(_)))
 }
 
-fn verified(events: &[(Position, Event)], name: &str) -> bool {
+pub(crate) fn verified(events: &[(Position, Event)], name: &str) -> bool {
     about(events, name).iter().any(
         |event| matches!(&event.data, Data::RemediationVerified(v) if v.verdict == Verification::Verified),
     )

@@ -6,6 +6,7 @@ mod chaos;
 mod demo;
 mod dlq;
 mod footprint;
+mod ground;
 mod healing;
 mod layers;
 mod operator;

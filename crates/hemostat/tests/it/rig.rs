@@ -123,7 +123,12 @@ pub(crate) struct Rig {
 impl Rig {
     /// Starts a Redis with persistence, as in production.
     pub(crate) async fn start() -> Self {
-        let redis = TestRedis::start_durable().await.expect("a redis-server");
+        Self::start_with(&[("appendonly", "yes"), ("appendfsync", "always")]).await
+    }
+
+    /// Starts one with these lines of configuration.
+    pub(crate) async fn start_with(config: &[(&str, &str)]) -> Self {
+        let redis = TestRedis::start_with(config).await.expect("a redis-server");
         let log = redis.log().await.expect("the log opens");
         Self { redis, log: Arc::new(log) }
     }
@@ -196,6 +201,13 @@ fn tell(events: &[(Position, Event)]) -> Vec<String> {
         format!("{} {subject} {}", position.seq, hemostat_core::project::summary(event))
     };
     events[last..].iter().map(line).collect()
+}
+
+/// The events about one container.
+pub(crate) fn about<'a>(events: &'a [(Position, Event)], name: &str) -> Vec<&'a Event> {
+    let named =
+        |event: &&Event| event.envelope.subject.as_ref().is_some_and(|subject| subject.name() == name);
+    events.iter().map(|(_, event)| event).filter(named).collect()
 }
 
 /// How many events fit.

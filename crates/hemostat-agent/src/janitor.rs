@@ -171,7 +171,7 @@ fn place() -> HostName {
 
 /// The name of the lease.
 const NAME: &str = "janitor";
-/// Time between two rounds. A round that finds nothing costs one request per stream.
+/// Time between two rounds. A round that finds nothing costs a few requests per stream.
 const EVERY: Duration = Duration::from_secs(60);
 /// How long the lease lasts: more than a round apart, so that it stays with one janitor.
 const LEASE: Duration = Duration::from_secs(180);

@@ -5,7 +5,7 @@
 
 pub mod append;
 pub mod commit;
-mod events;
+pub mod events;
 pub mod forgetting;
 pub mod group;
 pub mod handing;

@@ -164,6 +164,23 @@ impl MemoryContainers {
         known.inspection = Inspection { id: Some(id.clone()), ..inspection };
     }
 
+    /// Adds a container that has run for ten minutes, without an event; number `n` is in its id.
+    #[must_use]
+    pub fn run(&self, n: u64, name: &str) -> ContainerId {
+        let id = ContainerId::new(format!("{n:064x}")).expect("64 digits are an id");
+        let now = self.now();
+        let inspection = Inspection {
+            name: name.to_owned(),
+            image: format!("{name}:1"),
+            state: RunState::Running,
+            started_at: Some(now - Duration::from_secs(600)),
+            ..Inspection::default()
+        };
+        self.put(&id, inspection);
+        self.set_counters(&id, Counters { read_at: now, pids: Some(1), ..Counters::default() });
+        id
+    }
+
     /// What an inspection would say, without one in the journal; `None` when there is no such container.
     #[must_use]
     pub fn inspection(&self, id: &ContainerId) -> Option<Inspection> {

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures_util::FutureExt;
 use hemostat_event::{
-    Action, Actor, AnomalyKind, Basis, Cause, Change, Command, ContainerChanged, ContainerId,
-    ContainerPolicy, ContainerRef, Data, Envelope, Event, EventId, HealthRecovered, HostName,
-    OperatorCommand, Plan, Recovery, RemediationNeeded, Role, Severity, Source, Subject, Verdict,
+    Actor, AnomalyKind, Change, Command, ContainerChanged, ContainerId, ContainerRef, Data, Envelope, Event,
+    EventId, HealthRecovered, HostName, OperatorCommand, Recovery, Role, Source, Subject,
 };
 use proptest::prelude::*;
 
 use super::*;
+use crate::contract::log::events::plan;
 use crate::interposed::{Interposed, Request};
 use crate::memory::log::MemoryLog;
 
@@ -231,13 +231,8 @@ fn event_of(host: u64, n: u64, kind: usize) -> Event {
     let host = HostName::new(format!("h{host}")).unwrap();
     let subject = Subject::new(&host, "db").unwrap();
     let id = ContainerId::new("0123456789ab").unwrap();
-    let container = ContainerRef {
-        id: id.clone(),
-        name: "db".to_owned(),
-        image: "db:1".to_owned(),
-        project: None,
-        service: None,
-    };
+    let container =
+        ContainerRef { id, name: "db".to_owned(), image: "db:1".to_owned(), project: None, service: None };
     let at = Timestamp::from_millis(n);
     let data: Data = match kind {
         0 => ContainerChanged { container, change: Change::Started, by: Actor::Engine, at }.into(),
@@ -250,25 +245,7 @@ fn event_of(host: u64, n: u64, kind: usize) -> Event {
             lasted_ms: 1,
         }
         .into(),
-        _ => RemediationNeeded {
-            container,
-            plan: Plan {
-                action: Action::Restart { stop_timeout_secs: None },
-                target: id,
-                policy: ContainerPolicy::default(),
-                expires_at: at,
-            },
-            severity: Severity::High,
-            kinds: vec![AnomalyKind::NonZeroExit],
-            verdict: Verdict {
-                cause: Cause::ApplicationError,
-                confidence: 0.9,
-                basis: Basis::Rule { rule: "exit code".to_owned() },
-                cited: Vec::new(),
-                reason: "it ended by itself".to_owned(),
-            },
-        }
-        .into(),
+        _ => plan(&host).data,
     };
     let about = !matches!(data, Data::OperatorCommand(_));
     Event {

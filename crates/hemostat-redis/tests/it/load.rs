@@ -4,6 +4,7 @@
 //! as agents do: what is away or has an unknown outcome is repeated.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -58,11 +59,34 @@ struct Facts {
 /// What the log says afterwards.
 #[derive(Debug)]
 pub(crate) struct Verdicts {
-    pub(crate) appended: usize,
-    pub(crate) answered: usize,
-    pub(crate) violations: Vec<String>,
-    pub(crate) longest_stall_of_appends: Duration,
-    pub(crate) longest_stall_of_commits: Duration,
+    appended: usize,
+    answered: usize,
+    violations: Vec<String>,
+    longest_stall_of_appends: Duration,
+    longest_stall_of_commits: Duration,
+}
+
+impl Verdicts {
+    /// Fails where a promise was broken or an answer is missing.
+    pub(crate) fn hold(&self) {
+        assert!(self.violations.is_empty(), "{:#?}", self.violations);
+        assert!(self.appended <= self.answered, "{self:?}");
+    }
+}
+
+impl fmt::Display for Verdicts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} appended, {} answered; longest stall of a partition: {:.1?} of appends, {:.1?} of commits; \
+             {} violations",
+            self.appended,
+            self.answered,
+            self.longest_stall_of_appends,
+            self.longest_stall_of_commits,
+            self.violations.len(),
+        )
+    }
 }
 
 impl Seen {

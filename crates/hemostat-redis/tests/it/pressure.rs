@@ -13,9 +13,8 @@ use hemostat_agent::run::{self, Agent};
 use hemostat_agent::telemetry::Telemetry;
 use hemostat_core::detect;
 use hemostat_core::diagnose::{self, Analyzer};
-use hemostat_core::engine::{Counters, Inspection};
 use hemostat_core::labels::PolicyDefaults;
-use hemostat_event::{ContainerId, Data, EventType, Gap, Mode, RunState};
+use hemostat_event::{ContainerId, Data, EventType, Gap, Mode};
 use hemostat_redis::testing::TestRedis;
 use tokio_util::sync::CancellationToken;
 
@@ -31,8 +30,8 @@ async fn alerts_and_plans_go_on_while_samples_are_shed_and_sampling_resumes() {
     redis.command::<i64>(&["SETRANGE", "ballast", BALLAST, "x"]).await.expect("Redis answers");
     let log: Arc<dyn EventLog> = Arc::new(redis.log().await.expect("the log can be opened"));
     let engine = MemoryContainers::new(log.now().await.expect("the log answers"));
-    let web = run_container(&engine, 1, "web");
-    let db = run_container(&engine, 2, "db");
+    let web = engine.run(1, "web");
+    let db = engine.run(2, "db");
     let (stop, telemetry) = (CancellationToken::new(), Arc::new(Telemetry::new("test")));
     let monitor = tokio::spawn(monitor(&log, &engine, &telemetry).run(stop.clone()));
     let analyzer = tokio::spawn(analyzer(&log, &telemetry).run(stop.clone()));
@@ -124,20 +123,6 @@ fn shed(telemetry: &Telemetry) -> f64 {
 
 fn log_errors(telemetry: &Telemetry) -> f64 {
     metric(telemetry, "hemostat_log_errors_total")
-}
-
-fn run_container(engine: &MemoryContainers, n: u64, name: &str) -> ContainerId {
-    let id = ContainerId::new(format!("{n:064x}")).expect("64 digits are an id");
-    let inspection = Inspection {
-        name: name.to_owned(),
-        image: format!("{name}:1"),
-        state: RunState::Running,
-        started_at: Some(engine.now() - Duration::from_secs(600)),
-        ..Inspection::default()
-    };
-    engine.put(&id, inspection);
-    engine.set_counters(&id, Counters { read_at: engine.now(), pids: Some(1), ..Counters::default() });
-    id
 }
 
 fn monitor(log: &Arc<dyn EventLog>, engine: &MemoryContainers, telemetry: &Arc<Telemetry>) -> Monitor {

@@ -13,18 +13,14 @@ use hemostat_agent::run::{Agent, Perform, Settings};
 use hemostat_agent::telemetry::{Telemetry, chain};
 use hemostat_core::engine::Inspection;
 use hemostat_core::remediate::{self, Policy, Responder};
-use hemostat_event::{
-    Action, AnomalyKind, Basis, Cause, ContainerId, ContainerPolicy, ContainerRef, Envelope, Event, EventId,
-    EventType, IncidentId, Mode, Plan, RemediationNeeded, Role, RunState, Severity, Source, Subject,
-    Timestamp, Verdict,
-};
+use hemostat_event::{Action, Data, Event, EventType, IncidentId, Mode, RunState, Subject, Timestamp};
 use hemostat_redis::testing::TestRedis;
 use hemostat_redis::{ConnectError, Durability, DurabilitySettings, RedisLog};
 use tokio_util::sync::CancellationToken;
 
 use crate::given::{
-    PARTITION, ROLE, all, changed, changes, commit_one, dealt_with, eventually, host, join, sample,
-    stateless, subject, take,
+    ROLE, all, changed, changes, commit_one, dealt_with, eventually, host, join, sample, stateless, subject,
+    take,
 };
 use crate::pair::Pair;
 
@@ -280,44 +276,15 @@ fn responder(
     }
 }
 
+/// A plan that is good for some minutes from `now` on.
 fn plan(now: Timestamp) -> Event {
-    let id = ContainerId::new("0123456789abcdef").expect("it is an id");
-    let cause = EventId::observed(&subject("db"), Role::Monitor, now, 0);
-    let data = RemediationNeeded {
-        container: ContainerRef {
-            id: id.clone(),
-            name: "db".to_owned(),
-            image: "db:1".to_owned(),
-            project: None,
-            service: None,
-        },
-        plan: Plan {
-            // The successor waits as long as the action could still be under way.
-            action: Action::Restart { stop_timeout_secs: Some(0) },
-            target: id,
-            policy: ContainerPolicy { mode: Mode::Auto, ..ContainerPolicy::default() },
-            expires_at: now + Duration::from_secs(300),
-        },
-        severity: Severity::High,
-        kinds: vec![AnomalyKind::NonZeroExit],
-        verdict: Verdict {
-            cause: Cause::ApplicationError,
-            confidence: 0.9,
-            basis: Basis::Rule { rule: "application_exit".to_owned() },
-            cited: Vec::new(),
-            reason: "exit code 1".to_owned(),
-        },
-    };
-    let envelope = Envelope {
-        id: EventId::derive(cause, Role::Analyzer, "", 0),
-        source: Source { role: Role::Analyzer, instance: "a".to_owned() },
-        time: now,
-        host: host(),
-        subject: Some(subject("db")),
-        incident: Some(IncidentId::opened(&subject("db"), now)),
-        cause: Some(cause),
-        traceparent: None,
-    };
-    assert_eq!(PARTITION.0, 0);
-    Event { envelope, data: data.into() }
+    let mut plan = hemostat_agent::contract::log::events::plan(&host());
+    let Data::RemediationNeeded(needed) = &mut plan.data else { panic!("it is a plan") };
+    // The successor waits as long as the action could still be under way.
+    needed.plan.action = Action::Restart { stop_timeout_secs: Some(0) };
+    needed.plan.policy.mode = Mode::Auto;
+    needed.plan.expires_at = now + Duration::from_secs(300);
+    plan.envelope.time = now;
+    plan.envelope.incident = Some(IncidentId::opened(&subject("db"), now));
+    plan
 }

@@ -24,17 +24,8 @@ async fn the_primary_dies_and_the_same_process_goes_on_with_the_next() {
     let recovered = began.elapsed();
     load.appends(100).await;
     let verdicts = load.finish().await;
-    eprintln!(
-        "the log was there again {recovered:.1?} after the death of its primary; {} appended, {} answered; longest \
-         stall: {:.1?} of appends, {:.1?} of commits; {} violations",
-        verdicts.appended,
-        verdicts.answered,
-        verdicts.longest_stall_of_appends,
-        verdicts.longest_stall_of_commits,
-        verdicts.violations.len(),
-    );
-    assert!(verdicts.violations.is_empty(), "{:#?}", verdicts.violations);
-    assert!(verdicts.appended <= verdicts.answered, "{verdicts:?}");
+    eprintln!("the log was there again {recovered:.1?} after the death of its primary; {verdicts}");
+    verdicts.hold();
 }
 
 #[tokio::test]

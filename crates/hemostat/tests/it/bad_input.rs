@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use hemostat_event::{Data, EventType};
 
+use crate::crashes::alert_of_nobody;
 use crate::rig::{LIMIT, Process, Rig, count};
-use crate::sharing::alert_of_nobody;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_event_is_parked_with_its_reason_and_the_next_is_decided() {

@@ -4,8 +4,8 @@ use hemostat_core::invariant::{Checker, Scope};
 use hemostat_event::{Command, Data, DeadLetter, EventType, Role, Source};
 use serde_json::Value;
 
+use crate::crashes::alert_of_nobody;
 use crate::rig::{LIMIT, Process, Rig, count, run};
-use crate::sharing::alert_of_nobody;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_letter_is_shown_redriven_once_and_decided() {

@@ -3,6 +3,7 @@
 mod bad_input;
 mod bench;
 mod chaos;
+mod crashes;
 mod demo;
 mod dlq;
 mod footprint;

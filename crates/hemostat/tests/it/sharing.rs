@@ -8,12 +8,11 @@ use hemostat_agent::containers::Containers;
 use hemostat_docker::testing::Lab;
 use hemostat_event::cloudevents::Position;
 use hemostat_event::{
-    Anomaly, AnomalyKind, ContainerId, ContainerPolicy, ContainerRef, Data, Envelope, Event, EventId,
-    EventType, Evidence, HealthAlert, HostName, IncidentId, Mode, Outcome, Role, RunState, Sample, Severity,
-    Source, Subject, Timestamp,
+    ContainerId, Data, Event, EventType, HostName, IncidentId, Outcome, RunState, Subject, Timestamp,
 };
 use rustix::process::Signal;
 
+use crate::crashes::{container, crash, observed};
 use crate::rig::{LIMIT, Process, Rig, count};
 
 const ALERTS: usize = 200;
@@ -153,51 +152,9 @@ async fn starts(lab: &Lab, id: &ContainerId) -> usize {
     starts
 }
 
-/// An alert about a container that no engine has.
-pub(crate) fn alert_of_nobody(now: Timestamp) -> Event {
-    let id = ContainerId::new("0123456789ab").expect("an id");
-    alert(&HostName::new("nowhere").expect("a host name"), &(id, "nobody".to_owned()), 0, now)
-}
-
 fn alert(host: &HostName, (id, name): &(ContainerId, String), number: usize, now: Timestamp) -> Event {
     let subject = Subject::new(host, name).expect("a subject");
-    let container = ContainerRef {
-        id: id.clone(),
-        name: name.clone(),
-        image: "lab:1".to_owned(),
-        project: None,
-        service: None,
-    };
-    let sample = Sample { state: RunState::Exited, exit_code: Some(1), ..Sample::default() };
-    let data = HealthAlert {
-        container,
-        severity: Severity::High,
-        anomalies: vec![Anomaly {
-            kind: AnomalyKind::NonZeroExit,
-            severity: Severity::High,
-            actual: Some(1.0),
-            threshold: None,
-            since: now,
-            detail: "exit code 1".to_owned(),
-        }],
-        sample,
-        opened_at: now,
-        engine_event_at: None,
-        deaths_recent: 1,
-        engine_restarts: false,
-        evidence: Evidence::default(),
-        policy: ContainerPolicy { mode: Mode::Auto, ..ContainerPolicy::default() },
-    };
-    let envelope = Envelope {
-        id: EventId::observed(&subject, Role::Monitor, now, number),
-        source: Source { role: Role::Monitor, instance: "test".to_owned() },
-        time: now,
-        host: host.clone(),
-        // Every alert is an incident of its own: the analyzer's limit of plans per incident does not step in.
-        incident: Some(IncidentId::opened(&subject, now + Duration::from_secs(number as u64))),
-        subject: Some(subject),
-        cause: None,
-        traceparent: None,
-    };
-    Event { envelope, data: Data::HealthAlert(data) }
+    // Every alert is an incident of its own: the analyzer's limit of plans per incident does not step in.
+    let incident = IncidentId::opened(&subject, now + Duration::from_secs(number as u64));
+    observed(subject, number, incident, now, crash(container(id.clone(), name), now))
 }

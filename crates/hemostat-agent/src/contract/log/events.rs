@@ -67,7 +67,8 @@ pub(super) fn sample(n: u64) -> Event {
 }
 
 /// A plan for a container on `host`.
-pub(super) fn plan(host: &HostName) -> Event {
+#[must_use]
+pub fn plan(host: &HostName) -> Event {
     let subject = Subject::new(host, "db").expect("a word is a container name");
     let verdict = Verdict {
         cause: Cause::ApplicationError,

@@ -50,18 +50,7 @@ impl Stage {
 
     /// A container that runs, without an event.
     pub(super) async fn run(&self, n: u64, name: &str) -> ContainerId {
-        let engine = self.engine().await;
-        let id = ContainerId::new(format!("{n:064x}")).expect("64 digits are an id");
-        let inspection = Inspection {
-            name: name.to_owned(),
-            image: format!("{name}:1"),
-            state: RunState::Running,
-            started_at: Some(engine.now() - Duration::from_secs(600)),
-            ..Inspection::default()
-        };
-        engine.put(&id, inspection);
-        engine.set_counters(&id, Counters { read_at: engine.now(), pids: Some(1), ..Counters::default() });
-        id
+        self.engine().await.run(n, name)
     }
 
     pub(super) async fn exit(&self, id: &ContainerId, code: i64) -> Timestamp {

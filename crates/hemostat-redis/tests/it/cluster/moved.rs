@@ -33,18 +33,10 @@ async fn all_slots_move_and_a_primary_dies_and_nothing_is_lost_or_doubled() {
     load.appends(500).await;
     let verdicts = load.finish().await;
     eprintln!(
-        "all slots moved in {moved:.1?}; every partition again {recovered:.1?} after the death of a primary, \
-         whose replica took over after {promoted:.1?}; \
-         {} appended ({before} by the end of the move), {} answered; longest stall of a partition: {:.1?} of appends, \
-         {:.1?} of commits; {} violations",
-        verdicts.appended,
-        verdicts.answered,
-        verdicts.longest_stall_of_appends,
-        verdicts.longest_stall_of_commits,
-        verdicts.violations.len(),
+        "all slots moved in {moved:.1?}, and {before} appended by then; every partition again {recovered:.1?} after the \
+         death of a primary, whose replica took over after {promoted:.1?}; {verdicts}"
     );
-    assert!(verdicts.violations.is_empty(), "{:#?}", verdicts.violations);
-    assert!(verdicts.appended <= verdicts.answered, "{verdicts:?}");
+    verdicts.hold();
 }
 
 /// A log whose writes count once a replica has them.

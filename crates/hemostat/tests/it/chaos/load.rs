@@ -12,9 +12,8 @@ use hemostat_docker::image::HealthCheck;
 use hemostat_docker::testing::Lab;
 use hemostat_docker::workload::WorkloadSpec;
 use hemostat_event::{
-    Anomaly, AnomalyKind, ContainerId, ContainerPolicy, ContainerRef, Data, Envelope, Event, EventId,
-    Evidence, HealthAlert, HealthRecovered, HostName, IncidentId, Mode, Recovery, Role, RunState, Sample,
-    Severity, Source, Subject, Timestamp,
+    AnomalyKind, ContainerId, Data, Event, EventId, HealthRecovered, HostName, IncidentId, Recovery, Subject,
+    Timestamp,
 };
 use hemostat_redis::testing::TestRedis;
 use hemostat_redis::{RedisLog, RedisSettings};
@@ -23,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::cast::Cast;
+use crate::crashes::{container, crash, observed};
 
 /// The engine's host in the log.
 pub(super) const HOST: &str = "chaos-host";
@@ -246,13 +246,7 @@ where
 fn told(host: &HostName, number: usize, opened_at: Timestamp, now: Timestamp, recovered: bool) -> Event {
     let name = format!("told{number}");
     let subject = Subject::new(host, &name).expect("a subject");
-    let container = ContainerRef {
-        id: ContainerId::new(format!("{number:012x}")).expect("an id"),
-        name,
-        image: "told:1".to_owned(),
-        project: None,
-        service: None,
-    };
+    let container = container(ContainerId::new(format!("{number:012x}")).expect("an id"), &name);
     let data: Data = if recovered {
         HealthRecovered {
             container,
@@ -263,36 +257,8 @@ fn told(host: &HostName, number: usize, opened_at: Timestamp, now: Timestamp, re
         }
         .into()
     } else {
-        HealthAlert {
-            container,
-            severity: Severity::High,
-            anomalies: vec![Anomaly {
-                kind: AnomalyKind::NonZeroExit,
-                severity: Severity::High,
-                actual: Some(1.0),
-                threshold: None,
-                since: now,
-                detail: "exit code 1".to_owned(),
-            }],
-            sample: Sample { state: RunState::Exited, exit_code: Some(1), ..Sample::default() },
-            opened_at,
-            engine_event_at: None,
-            deaths_recent: 1,
-            engine_restarts: false,
-            evidence: Evidence::default(),
-            policy: ContainerPolicy { mode: Mode::Auto, ..ContainerPolicy::default() },
-        }
-        .into()
+        crash(container, opened_at).into()
     };
-    let envelope = Envelope {
-        id: EventId::observed(&subject, Role::Monitor, opened_at, usize::from(recovered)),
-        source: Source { role: Role::Monitor, instance: "told".to_owned() },
-        time: now,
-        host: host.clone(),
-        incident: Some(IncidentId::opened(&subject, opened_at)),
-        subject: Some(subject),
-        cause: None,
-        traceparent: None,
-    };
-    Event { envelope, data }
+    let incident = IncidentId::opened(&subject, opened_at);
+    observed(subject, usize::from(recovered), incident, now, data)
 }

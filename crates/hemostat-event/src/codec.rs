@@ -9,7 +9,8 @@
 //! - C-2: `decode` never panics and takes no more memory than the bytes justify, whatever they are.
 
 use rmp_serde::decode::Error as ReadError;
-use serde::{Deserialize, Serialize, de::Error as _};
+use serde::de::{Error as _, IgnoredAny};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Envelope, Event, EventId, EventType, HostMismatch, HostName, IncidentId, Source, Subject, Timestamp,
@@ -107,6 +108,23 @@ struct HeaderIn {
     traceparent: Option<TraceParent>,
 }
 
+impl HeaderIn {
+    fn envelope(self) -> Result<Envelope, HostMismatch> {
+        let envelope = Envelope {
+            id: self.id,
+            source: self.source,
+            time: self.time,
+            host: self.host,
+            subject: self.subject,
+            incident: self.incident,
+            cause: self.cause,
+            traceparent: self.traceparent,
+        };
+        envelope.check_host()?;
+        Ok(envelope)
+    }
+}
+
 /// Writes the stored form of `event`.
 #[must_use]
 pub fn encode(event: &Event) -> Vec<u8> {
@@ -140,26 +158,50 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
         return Err(DecodeError::TooLarge(bytes.len()));
     }
     let mut rest = bytes;
-    let header: HeaderIn = read_map(&mut rest, |reader| HeaderIn::deserialize(reader))
-        .map_err(|error| header_error(bytes, error))?;
+    let header = header_in(&mut rest)?;
     let kind = known(&header.kind, header.version)?;
     let data = read_map(&mut rest, |reader| kind.read(reader))
         .map_err(|source| DecodeError::Payload { kind, source })?;
     if !rest.is_empty() {
         return Err(DecodeError::TrailingBytes(rest.len()));
     }
-    let envelope = Envelope {
-        id: header.id,
-        source: header.source,
-        time: header.time,
-        host: header.host,
-        subject: header.subject,
-        incident: header.incident,
-        cause: header.cause,
-        traceparent: header.traceparent,
-    };
-    envelope.check_host()?;
+    let envelope = header.envelope()?;
     Ok(Event { envelope, data })
+}
+
+/// What a header says, whether this version can read the payload or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// The word of the type.
+    pub kind: String,
+    /// The version of its schema.
+    pub version: u32,
+    /// The attributes.
+    pub envelope: Envelope,
+}
+
+/// Reads the header alone, from the front of a stored form.
+///
+/// # Errors
+/// When it has not the attributes of this version, or they contradict each other.
+pub fn header(mut bytes: &[u8]) -> Result<Header, DecodeError> {
+    let mut header = header_in(&mut bytes)?;
+    let kind = std::mem::take(&mut header.kind);
+    Ok(Header { kind, version: header.version, envelope: header.envelope()? })
+}
+
+fn header_in(rest: &mut &[u8]) -> Result<HeaderIn, DecodeError> {
+    let bytes = *rest;
+    read_map(rest, |reader| HeaderIn::deserialize(reader)).map_err(|error| header_error(bytes, error))
+}
+
+/// Where the payload begins in a stored form, whatever its version; `None` where the bytes do not begin with a map.
+/// What stands before and after it is not looked at.
+#[must_use]
+pub fn payload_start(bytes: &[u8]) -> Option<usize> {
+    let mut rest = bytes;
+    read_map(&mut rest, |reader| IgnoredAny::deserialize(reader)).ok()?;
+    Some(bytes.len() - rest.len())
 }
 
 /// The type with this name, if this code reads this version of it. Upcasters of older versions have their place

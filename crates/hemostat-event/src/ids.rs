@@ -63,6 +63,12 @@ impl EventId {
         ])
     }
 
+    /// The id with these sixteen bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
+    }
+
     /// The sixteen bytes of the id.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 16] {

@@ -13,7 +13,8 @@ use serde_json::Value;
 const PURE: [&str; 2] = ["hemostat-event", "hemostat-core"];
 
 /// Crates that know one technology each, and not one another.
-const ADAPTERS: [&str; 4] = ["hemostat-redis", "hemostat-docker", "hemostat-http", "hemostat-web"];
+const ADAPTERS: [&str; 5] =
+    ["hemostat-redis", "hemostat-docker", "hemostat-http", "hemostat-web", "hemostat-archive"];
 
 /// Packages that a pure crate may be made of. Before one is added here, somebody has looked: it reads no clock, no
 /// environment, no file and no random numbers, with the features it has here.

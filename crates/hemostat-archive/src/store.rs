@@ -1,0 +1,388 @@
+//! Where segments are kept: a folder or an object store, all of it behind names.
+//!
+//! ```text
+//! keys/00002.json                     the statement that a key follows another
+//! p00000/s0000000001-<digest>.seg     the object of segment 1 of partition 0
+//! p00000/s0000000001.r000.json        its head; r001 is that of its first revision
+//! p00000/tip.json                     the last head, signed
+//! ```
+//!
+//! Invariants:
+//! - S-1: the object is there before its head is, whole and on the disk. What has no head is nothing: it is what an
+//!   archiver left that died half-way.
+//! - S-2: a head is made once and never written over; of two archivers one makes it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
+use serde::{Deserialize, Serialize};
+
+use crate::chain::Digest;
+use crate::head::{Head, HeadError, Signed};
+use crate::keys::{KeyId, PrivateKey, Succession};
+use crate::object::{Frames, ObjectError};
+
+/// Heads that are fetched at a time.
+const FETCHES: usize = 16;
+
+/// Where an archive is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A folder of this machine.
+    Folder(PathBuf),
+}
+
+/// A text that names no place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a place for an archive; a folder is, as a path or as file:///…")]
+pub struct PlaceError(String);
+
+impl FromStr for Place {
+    type Err = PlaceError;
+
+    fn from_str(text: &str) -> Result<Self, PlaceError> {
+        match text.split_once("://") {
+            Some(("file", path)) if path.starts_with('/') => Ok(Self::Folder(path.into())),
+            None if !text.is_empty() => Ok(Self::Folder(text.into())),
+            _ => Err(PlaceError(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// A request to an archive that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// The folder cannot be made or opened.
+    #[error("cannot open the archive in `{place}`")]
+    Place {
+        /// Where it should be.
+        place: Place,
+        /// Why not.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The store does not answer, or refuses.
+    #[error("the store of the archive fails")]
+    Store(#[from] object_store::Error),
+    /// A head is not one that was sealed.
+    #[error("`{name}` was changed")]
+    Head {
+        /// The name of the file.
+        name: String,
+        /// How that is known.
+        #[source]
+        source: HeadError,
+    },
+    /// An object is not the one that was sealed.
+    #[error("`{0}` is not what was sealed: its digest is another")]
+    Changed(String),
+    /// An object cannot be read.
+    #[error("`{name}` cannot be read")]
+    Object {
+        /// The name of the object.
+        name: String,
+        /// Why not.
+        #[source]
+        source: ObjectError,
+    },
+}
+
+/// The last head of a partition, told apart from it so that a missing end is seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tip {
+    /// The partition.
+    pub partition: u16,
+    /// The number of the last segment.
+    pub number: u64,
+    /// The number of the last entry.
+    pub last_seq: u64,
+    /// The chain after the last entry.
+    pub chain: Digest,
+    /// The digest of the last head.
+    pub head: Digest,
+    /// The key that signed.
+    pub key: KeyId,
+}
+
+/// An archive.
+#[derive(Debug, Clone)]
+pub struct Archive {
+    store: Arc<dyn ObjectStore>,
+}
+
+impl Archive {
+    /// Opens the archive at `place`, making the folder where there is none.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Place`] when that is not possible.
+    pub fn open(place: &Place) -> Result<Self, ArchiveError> {
+        let refuse = |source| ArchiveError::Place { place: place.clone(), source };
+        let Place::Folder(folder) = place;
+        std::fs::create_dir_all(folder).map_err(|error| refuse(error.into()))?;
+        let store = LocalFileSystem::new_with_prefix(folder).map_err(|error| refuse(error.into()))?;
+        Ok(Self { store: Arc::new(store.with_fsync(true)) })
+    }
+
+    /// The partitions that have segments, in order.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn partitions(&self) -> Result<Vec<u16>, ArchiveError> {
+        let listed = self.store.list_with_delimiter(None).await?;
+        let number = |path: &Path| path.filename()?.strip_prefix('p')?.parse().ok();
+        let mut partitions: Vec<u16> = listed.common_prefixes.iter().filter_map(number).collect();
+        partitions.sort_unstable();
+        Ok(partitions)
+    }
+
+    /// The names of all heads of a partition, with number and revision, in order.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn head_names(&self, partition: u16) -> Result<Vec<HeadName>, ArchiveError> {
+        let listed = self.store.list_with_delimiter(Some(&folder(partition))).await?;
+        let names = listed.objects.iter().filter_map(|object| object.location.filename());
+        let mut names: Vec<HeadName> = names.filter_map(|name| HeadName::read(partition, name)).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// The valid head of each segment of a partition: that of the last revision. In order.
+    ///
+    /// # Errors
+    /// Those of the store, and a head that was changed.
+    pub async fn heads(&self, partition: u16) -> Result<Vec<Signed<Head>>, ArchiveError> {
+        let mut names = self.head_names(partition).await?;
+        // The later revision stands behind the earlier.
+        names.reverse();
+        names.dedup_by_key(|name| name.number);
+        names.reverse();
+        let heads = stream::iter(names).map(|name| async move { self.head(&name).await });
+        heads.buffered(FETCHES).try_collect().await
+    }
+
+    /// The valid head of the last segment of a partition.
+    ///
+    /// # Errors
+    /// As for [`Archive::heads`].
+    pub async fn last(&self, partition: u16) -> Result<Option<Signed<Head>>, ArchiveError> {
+        match self.head_names(partition).await?.last() {
+            Some(name) => Ok(Some(self.head(name).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// One head.
+    ///
+    /// # Errors
+    /// Those of the store, and [`ArchiveError::Head`].
+    pub async fn head(&self, name: &HeadName) -> Result<Signed<Head>, ArchiveError> {
+        let bytes = self.bytes(&name.path()).await?;
+        Signed::read(&bytes).map_err(|source| ArchiveError::Head { name: name.path().to_string(), source })
+    }
+
+    /// The entries of a segment.
+    ///
+    /// # Errors
+    /// Those of the store, [`ArchiveError::Changed`] when the object is not the one that the head names, and
+    /// [`ArchiveError::Object`].
+    pub async fn frames(&self, head: &Head) -> Result<Frames, ArchiveError> {
+        let path = folder(head.partition).join(head.object.name.as_str());
+        let bytes = self.bytes(&path).await?;
+        if Digest::of(&bytes) != head.object.digest {
+            return Err(ArchiveError::Changed(path.to_string()));
+        }
+        Frames::open(bytes).map_err(|source| ArchiveError::Object { name: path.to_string(), source })
+    }
+
+    /// Makes a segment visible: its object, then its head, then the tip. Says whether it was made: `false` when another
+    /// archiver has made that segment, or that revision of it.
+    ///
+    /// # Errors
+    /// Those of the store; the segment is there or it is not, and the call can be repeated.
+    pub async fn publish(
+        &self,
+        object: Bytes,
+        head: &Signed<Head>,
+        key: &PrivateKey,
+    ) -> Result<bool, ArchiveError> {
+        let name = HeadName::of(&head.statement);
+        let path = folder(head.statement.partition).join(head.statement.object.name.as_str());
+        self.store.put(&path, PutPayload::from(object)).await?;
+        let made = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        let made = self.store.put_opts(&name.path(), PutPayload::from(head.to_bytes()), made).await;
+        match made {
+            Ok(_) => {}
+            Err(object_store::Error::AlreadyExists { .. }) => {
+                // What was made by a call of ours whose answer was lost is made.
+                let there = self.bytes(&name.path()).await?;
+                if there[..] != head.to_bytes()[..] {
+                    return Ok(false);
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+        if head.statement.revision == 0 {
+            self.point(head, key).await?;
+        }
+        Ok(true)
+    }
+
+    /// Writes the tip.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn point(&self, head: &Signed<Head>, key: &PrivateKey) -> Result<(), ArchiveError> {
+        let Head { partition, number, last_seq, chain_after, .. } = head.statement;
+        let tip = Tip {
+            partition,
+            number,
+            last_seq,
+            chain: chain_after,
+            head: head.digest,
+            key: key.public().id(),
+        };
+        let bytes = Signed::sign(tip, key).to_bytes();
+        self.store.put(&tip_path(partition), PutPayload::from(bytes)).await?;
+        Ok(())
+    }
+
+    /// The tip of a partition.
+    ///
+    /// # Errors
+    /// Those of the store, and a tip that was changed.
+    pub async fn tip(&self, partition: u16) -> Result<Option<Signed<Tip>>, ArchiveError> {
+        let path = tip_path(partition);
+        match self.bytes(&path).await {
+            Ok(bytes) => match Signed::read(&bytes) {
+                Ok(tip) => Ok(Some(tip)),
+                Err(source) => Err(ArchiveError::Head { name: path.to_string(), source }),
+            },
+            Err(ArchiveError::Store(object_store::Error::NotFound { .. })) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The statements about keys, in order.
+    ///
+    /// # Errors
+    /// Those of the store, and a statement that was changed.
+    pub async fn successions(&self) -> Result<Vec<Signed<Succession>>, ArchiveError> {
+        let listed = self.store.list_with_delimiter(Some(&Path::from(KEYS))).await?;
+        let mut paths: Vec<Path> = listed.objects.into_iter().map(|object| object.location).collect();
+        paths.sort_unstable();
+        let mut statements = Vec::new();
+        for path in paths {
+            let bytes = self.bytes(&path).await?;
+            let read = Signed::read(&bytes);
+            statements.push(read.map_err(|source| ArchiveError::Head { name: path.to_string(), source })?);
+        }
+        Ok(statements)
+    }
+
+    /// Says that `successor` seals from now on. It is `key`, the present one, that says so.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn succeed(
+        &self,
+        successor: crate::keys::PublicKey,
+        key: &PrivateKey,
+    ) -> Result<(), ArchiveError> {
+        let number = self.successions().await?.len() + 2;
+        let statement = Succession { successor, predecessor: key.public().id() };
+        let path = Path::from(KEYS).join(format!("{number:05}.json"));
+        let made = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        let bytes = Signed::sign(statement, key).to_bytes();
+        self.store.put_opts(&path, PutPayload::from(bytes), made).await?;
+        Ok(())
+    }
+
+    /// Every file of a partition that no head names, and that is older than an archiver may take to make one.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn objects(&self, partition: u16) -> Result<Vec<String>, ArchiveError> {
+        let listed = self.store.list_with_delimiter(Some(&folder(partition))).await?;
+        let names = listed.objects.iter().filter_map(|object| object.location.filename());
+        Ok(names.filter(|name| name.ends_with(OBJECT)).map(str::to_owned).collect())
+    }
+
+    /// Deletes the object of a segment that has a later revision.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn delete_object(&self, partition: u16, name: &str) -> Result<(), ArchiveError> {
+        match self.store.delete(&folder(partition).join(name)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The bytes of a file.
+    async fn bytes(&self, path: &Path) -> Result<Bytes, ArchiveError> {
+        Ok(self.store.get(path).await?.bytes().await?)
+    }
+}
+
+/// The name of the file of a head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HeadName {
+    /// The partition.
+    pub partition: u16,
+    /// The number of the segment.
+    pub number: u64,
+    /// The revision.
+    pub revision: u32,
+}
+
+impl HeadName {
+    /// The name under which `head` is kept.
+    #[must_use]
+    pub fn of(head: &Head) -> Self {
+        Self { partition: head.partition, number: head.number, revision: head.revision }
+    }
+
+    fn path(self) -> Path {
+        folder(self.partition).join(format!("s{:010}.r{:03}.json", self.number, self.revision))
+    }
+
+    fn read(partition: u16, name: &str) -> Option<Self> {
+        let (number, rest) = name.strip_prefix('s')?.split_once(".r")?;
+        let revision = rest.strip_suffix(".json")?.parse().ok()?;
+        let head = Self { partition, number: number.parse().ok()?, revision };
+        (head.path().filename() == Some(name)).then_some(head)
+    }
+}
+
+/// The name of an object with these bytes.
+pub(crate) fn object_name(number: u64, digest: Digest) -> String {
+    format!("s{number:010}-{}{OBJECT}", &digest.to_string()[..16])
+}
+
+const OBJECT: &str = ".seg";
+const KEYS: &str = "keys";
+
+fn folder(partition: u16) -> Path {
+    Path::from(format!("p{partition:05}"))
+}
+
+fn tip_path(partition: u16) -> Path {
+    folder(partition).join("tip.json")
+}

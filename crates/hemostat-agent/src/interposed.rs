@@ -11,8 +11,8 @@ use hemostat_event::{DeadLetter, Event, HostName, Role, Source, Subject, Timesta
 
 use crate::log::{
     Abandoned, AgentPresence, Commit, CommitAnswer, Entry, EntryId, EntryRef, EventLog, GroupReader,
-    GroupStatus, Lease, LogError, Membership, Partition, Pressure, Redriven, StreamName, Trim, Trimmed,
-    Versioned,
+    GroupStatus, Lease, LogError, Membership, Partition, Pressure, Redriven, Stored, StreamName, Trim,
+    Trimmed, Versioned,
 };
 use crate::memory::log::MemoryLog;
 
@@ -150,15 +150,15 @@ impl EventLog for Interposed {
         self.log.streams(partition).await
     }
 
-    async fn range(
+    async fn stored(
         &self,
         partition: Partition,
         stream: &StreamName,
         after: EntryId,
         max: usize,
-    ) -> Result<Vec<Entry>, LogError> {
-        (self.before)(Request::Other("range")).await?;
-        self.log.range(partition, stream, after, max).await
+    ) -> Result<Vec<Stored>, LogError> {
+        (self.before)(Request::Other("stored")).await?;
+        self.log.stored(partition, stream, after, max).await
     }
 
     async fn groups(&self) -> Result<Vec<GroupStatus>, LogError> {

@@ -110,6 +110,23 @@ pub enum EntryError {
     Decode(#[from] DecodeError),
 }
 
+/// An entry as it stands in its stream, byte for byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Where it stands.
+    pub at: EntryRef,
+    /// Names and values of its fields, in their order.
+    pub fields: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Stored {
+    /// The entry, read outside any group.
+    #[must_use]
+    pub fn entry(&self) -> Entry {
+        Entry::read(self.at.clone(), 0, &self.fields)
+    }
+}
+
 /// A replica's membership in its role's group.
 #[derive(Debug, Clone)]
 pub struct Membership {
@@ -362,14 +379,25 @@ pub trait EventLog: Send + Sync {
     /// The streams that exist in a partition.
     async fn streams(&self, partition: Partition) -> Result<Vec<StreamName>, LogError>;
 
-    /// Reads entries after `after`, oldest first, at most `max`; outside any group.
+    /// Reads entries after `after` as they stand, oldest first, at most `max`; outside any group.
+    async fn stored(
+        &self,
+        partition: Partition,
+        stream: &StreamName,
+        after: EntryId,
+        max: usize,
+    ) -> Result<Vec<Stored>, LogError>;
+
+    /// The same, with the events read.
     async fn range(
         &self,
         partition: Partition,
         stream: &StreamName,
         after: EntryId,
         max: usize,
-    ) -> Result<Vec<Entry>, LogError>;
+    ) -> Result<Vec<Entry>, LogError> {
+        Ok(self.stored(partition, stream, after, max).await?.iter().map(Stored::entry).collect())
+    }
 
     /// How far every group has come, in each of its streams. Registered groups that were lost are among them.
     async fn groups(&self) -> Result<Vec<GroupStatus>, LogError>;

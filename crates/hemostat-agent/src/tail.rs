@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use hemostat_event::{EventType, Timestamp};
 
-use crate::log::{Entry, EntryId, EventLog, LogError, Partition, StreamName};
+use crate::log::{Entry, EntryId, EventLog, FIELD_SEQ, LogError, Partition, Stored, StreamName};
 
 #[cfg(test)]
 mod tests;
@@ -37,9 +37,15 @@ struct Position {
     /// The number of the last entry read.
     number: u64,
     /// Read and not handed out, with their numbers, in order.
-    waiting: VecDeque<(u64, Entry)>,
+    waiting: VecDeque<(u64, Stored)>,
     /// Whether the last reading came to the end of the stream.
     at_end: bool,
+}
+
+impl Position {
+    fn after(after: EntryId) -> Self {
+        Self { after, number: 0, waiting: VecDeque::new(), at_end: false }
+    }
 }
 
 /// Most entries of one stream in one reading.
@@ -54,11 +60,25 @@ impl Tail {
         Self { log, from, skip, page: PAGE, partitions }
     }
 
+    /// Goes on in one partition behind what somebody has read of each of its streams.
+    pub fn resume(&mut self, partition: Partition, read: impl IntoIterator<Item = (StreamName, EntryId)>) {
+        let streams = self.partitions.entry(partition).or_default();
+        streams.extend(read.into_iter().map(|(stream, after)| (stream, Position::after(after))));
+    }
+
     /// The next events, in order; empty when there are no more for now.
     ///
     /// # Errors
     /// Those of the log. Nothing is lost by one: the call can be repeated.
     pub async fn next(&mut self) -> Result<Vec<Entry>, LogError> {
+        Ok(self.next_stored().await?.iter().map(Stored::entry).collect())
+    }
+
+    /// The same, as the entries stand.
+    ///
+    /// # Errors
+    /// As for [`Tail::next`].
+    pub async fn next_stored(&mut self) -> Result<Vec<Stored>, LogError> {
         let mut marks = Vec::new();
         let partitions: Vec<_> = self.partitions.keys().copied().collect();
         for partition in partitions {
@@ -87,23 +107,18 @@ impl Tail {
             if self.skip.contains(&name.event_type()) {
                 continue;
             }
-            let position = positions.entry(name.clone()).or_insert_with(|| Position {
-                after: self.from,
-                number: 0,
-                waiting: VecDeque::new(),
-                at_end: false,
-            });
+            let position = positions.entry(name.clone()).or_insert_with(|| Position::after(self.from));
             if self.page <= position.waiting.len() {
                 // Waits for slower streams: more of it would only fill the memory.
                 position.at_end = false;
                 continue;
             }
-            let entries = self.log.range(partition, &name, position.after, self.page).await?;
+            let entries = self.log.stored(partition, &name, position.after, self.page).await?;
             position.at_end = entries.len() < self.page;
             for entry in entries {
                 position.after = entry.at.id;
                 // An entry that was not written by us has no number and follows the one before it.
-                position.number = entry.seq.unwrap_or(position.number);
+                position.number = number(&entry).unwrap_or(position.number);
                 position.waiting.push_back((position.number, entry));
             }
         }
@@ -133,8 +148,14 @@ impl Reading {
     }
 }
 
+/// The number of an entry, where it has one.
+fn number(entry: &Stored) -> Option<u64> {
+    let number = entry.fields.iter().find(|(name, _)| name == FIELD_SEQ.as_bytes());
+    number.and_then(|(_, number)| std::str::from_utf8(number).ok()?.parse().ok())
+}
+
 /// Takes what waits up to `mark`, in order.
-fn up_to(mark: u64, positions: &mut Streams) -> impl Iterator<Item = Entry> + use<> {
+fn up_to(mark: u64, positions: &mut Streams) -> impl Iterator<Item = Stored> + use<> {
     let mut ready = Vec::new();
     for position in positions.values_mut() {
         while let Some(next) = position.waiting.pop_front_if(|(number, _)| *number <= mark) {

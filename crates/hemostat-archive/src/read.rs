@@ -31,11 +31,15 @@ pub struct Selection {
 }
 
 impl Selection {
-    fn wants_segment(&self, head: &Head) -> bool {
+    /// Whether a segment may have something of it.
+    #[must_use]
+    pub fn wants_segment(&self, head: &Head) -> bool {
         self.wants_span(head.first_ms, head.last_ms) && self.after_seq < head.last_seq
     }
 
-    fn wants_frame(&self, index: &Index, frame: &IndexEntry) -> bool {
+    /// Whether a frame may have something of it.
+    #[must_use]
+    pub fn wants_frame(&self, index: &Index, frame: &IndexEntry) -> bool {
         let is_about = |wanted: &Subject| {
             frame.containers.iter().any(|place| index.containers.get(*place as usize) == Some(wanted))
         };

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use hemostat_agent::log::{
     Abandoned, AgentPresence, Commit, CommitAnswer, CommitInput, Entry, EntryId, EntryRef, EventLog,
-    GroupReader, GroupStatus, Lease, LogError, Membership, Partition, Pressure, Redriven, StreamName, Trim,
-    Trimmed, Versioned, letter_event,
+    GroupReader, GroupStatus, Lease, LogError, Membership, Partition, Pressure, Redriven, Stored, StreamName,
+    Trim, Trimmed, Versioned, letter_event,
 };
 use hemostat_core::role::Timer;
 use hemostat_event::{DeadLetter, Event, EventType, HostName, Role, Source, Subject, Timestamp};
@@ -420,13 +420,13 @@ impl EventLog for RedisLog {
         status::streams(&self.shared, partition).await
     }
 
-    async fn range(
+    async fn stored(
         &self,
         partition: Partition,
         stream: &StreamName,
         after: EntryId,
         max: usize,
-    ) -> Result<Vec<Entry>, LogError> {
+    ) -> Result<Vec<Stored>, LogError> {
         // Redis refuses to begin after the last possible id.
         if max == 0 || after == EntryId::MAX {
             return Ok(Vec::new());
@@ -435,7 +435,7 @@ impl EventLog for RedisLog {
         let key = self.shared.keys.stream(partition, stream);
         request.arg(key).arg(format!("({after}")).arg("+").arg("COUNT").arg(max);
         let answer: Value = self.shared.link.query(request, Effect::Read).await?;
-        reply::range(partition, stream, answer)
+        reply::stored(partition, stream, answer)
     }
 
     async fn groups(&self) -> Result<Vec<GroupStatus>, LogError> {

@@ -1,6 +1,6 @@
 //! Reading what Redis answers.
 
-use hemostat_agent::log::{Entry, EntryId, EntryRef, LogError, Partition, StreamName};
+use hemostat_agent::log::{EntryId, EntryRef, LogError, Partition, Stored, StreamName};
 use redis::Value;
 
 use crate::fault::unexpected;
@@ -90,10 +90,14 @@ pub(crate) fn streams(value: Value) -> Result<Vec<(String, Entries)>, LogError> 
 }
 
 /// Entries that were read outside any group.
-pub(crate) fn range(partition: Partition, stream: &StreamName, value: Value) -> Result<Vec<Entry>, LogError> {
+pub(crate) fn stored(
+    partition: Partition,
+    stream: &StreamName,
+    value: Value,
+) -> Result<Vec<Stored>, LogError> {
     let read = |(id, fields): (EntryId, Fields)| {
         let at = EntryRef { partition, stream: stream.clone(), id };
-        Entry::read(at, 0, &fields.unwrap_or_default())
+        Stored { at, fields: fields.unwrap_or_default() }
     };
     Ok(entries(value)?.into_iter().map(read).collect())
 }

@@ -31,9 +31,9 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::log::{
-    Abandoned, AgentPresence, BoxError, Commit, CommitAnswer, CommitInput, Entry, EntryId, EntryRef,
-    EventLog, GroupReader, GroupStatus, Lease, LogError, Membership, Partition, Pressure, Redriven,
-    StreamName, Trim, Trimmed, Versioned,
+    Abandoned, AgentPresence, BoxError, Commit, CommitAnswer, CommitInput, EntryId, EntryRef, EventLog,
+    GroupReader, GroupStatus, Lease, LogError, Membership, Partition, Pressure, Redriven, Stored, StreamName,
+    Trim, Trimmed, Versioned,
 };
 pub use defect::Defect;
 use partition::Part;
@@ -378,20 +378,20 @@ impl EventLog for MemoryLog {
         Ok(state.part(partition).streams())
     }
 
-    async fn range(
+    async fn stored(
         &self,
         partition: Partition,
         stream: &StreamName,
         after: EntryId,
         max: usize,
-    ) -> Result<Vec<Entry>, LogError> {
+    ) -> Result<Vec<Stored>, LogError> {
         let (mut state, _) = self.asked()?;
         let at = |id| EntryRef { partition, stream: stream.clone(), id };
         let part = state.part(partition);
         Ok(part
             .entries_after(stream, after)
             .take(max)
-            .map(|(id, fields)| Entry::read(at(id), 0, fields))
+            .map(|(id, fields)| Stored { at: at(id), fields: bytes_of(fields) })
             .collect())
     }
 
@@ -415,4 +415,8 @@ impl EventLog for MemoryLog {
 
 fn reason(text: &str) -> BoxError {
     text.into()
+}
+
+fn bytes_of(fields: &[(String, Vec<u8>)]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    fields.iter().map(|(name, value)| (name.clone().into_bytes(), value.clone())).collect()
 }

@@ -149,7 +149,7 @@ async fn check(partitions: u16, page: usize, before: Vec<(u64, usize)>, between:
     let (writer, done) = (log.clone(), Arc::clone(&over));
     let reading = Interposed::over(&log, move |request| {
         let next = match request {
-            Request::Other("range" | "streams") => script.lock().unwrap().pop_front(),
+            Request::Other("stored" | "streams") => script.lock().unwrap().pop_front(),
             _ => None,
         };
         done.store(next.is_none(), Ordering::Relaxed);

@@ -29,10 +29,10 @@ fn answers_of_both_protocols_are_read() {
 fn an_entry_of_another_program_is_an_entry_without_an_event() {
     let value = parse("*1\r\n*2\r\n$3\r\n1-0\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n");
     let stream = StreamName::Type(EventType::HealthAlert);
-    let entries = range(Partition(3), &stream, value).expect("it is an entry");
+    let entries = stored(Partition(3), &stream, value).expect("it is an entry");
     assert_eq!(entries.len(), 1);
     assert_eq!(entries[0].at, EntryRef { partition: Partition(3), stream, id: EntryId { ms: 1, n: 0 } });
-    assert!(matches!(entries[0].event, Err(EntryError::NoEvent)));
+    assert!(matches!(entries[0].entry().event, Err(EntryError::NoEvent)));
 }
 
 #[test]

@@ -11,8 +11,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hemostat_agent::log::{
     Abandoned, AgentPresence, Commit, CommitAnswer, Entry, EntryId, EntryRef, EventLog, GroupReader,
-    GroupStatus, Lease, LogError, Membership, Partition, Pressure, Redriven, StreamName, Trim, Trimmed,
-    Versioned,
+    GroupStatus, Lease, LogError, Membership, Partition, Pressure, Redriven, Stored, StreamName, Trim,
+    Trimmed, Versioned,
 };
 use hemostat_core::role::Timer;
 use hemostat_event::{DeadLetter, Event, HostName, Role, Source, Subject, Timestamp};
@@ -338,14 +338,14 @@ impl EventLog for Client {
         self.0.send(self.0.stage.log.streams(partition)).await
     }
 
-    async fn range(
+    async fn stored(
         &self,
         partition: Partition,
         stream: &StreamName,
         after: EntryId,
         max: usize,
-    ) -> Result<Vec<Entry>, LogError> {
-        self.0.send(self.0.stage.log.range(partition, stream, after, max)).await
+    ) -> Result<Vec<Stored>, LogError> {
+        self.0.send(self.0.stage.log.stored(partition, stream, after, max)).await
     }
 
     async fn groups(&self) -> Result<Vec<GroupStatus>, LogError> {

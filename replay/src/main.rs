@@ -1,0 +1,50 @@
+//! `hemostat-replay`: what was, from the log, its archive, or a recording. Reads only.
+
+mod cli;
+mod source;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use cli::{Cli, Command};
+
+/// The binary is linked with musl, whose allocator has one lock for all threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Exit code of a finding: a difference, a broken promise.
+const FINDING: u8 = 1;
+/// Exit code of what could not be done.
+const FAILED: u8 = 3;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let Cli { command, from } = Cli::parse();
+    let done = match command {
+        Command::Completion { shell } => {
+            clap_complete::generate(shell, &mut cli::command(), "hemostat-replay", &mut std::io::stdout());
+            Ok(true)
+        }
+        Command::Info => info(&from).await,
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(FINDING),
+        Err(error) => {
+            eprintln!("hemostat-replay: {error:#}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// Says what there is to be read.
+async fn info(from: &cli::FromArgs) -> anyhow::Result<bool> {
+    let mut source = source::Source::open(from, hemostat_archive::Selection::default()).await?;
+    let mut count = 0u64;
+    while let Some(records) = source.next().await? {
+        count += records.len() as u64;
+    }
+    println!("{count} events");
+    Ok(true)
+}

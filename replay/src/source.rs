@@ -1,0 +1,142 @@
+//! Where events come from: the archive first, then the live log behind it; each partition in the order of its numbers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use hemostat_agent::log::{EventLog, Partition};
+use hemostat_agent::tail::Tail;
+use hemostat_archive::{Archive, Record, Sealer, Selection};
+use hemostat_event::{EventType, Timestamp};
+use hemostat_redis::{RedisLog, RedisSettings};
+
+use crate::cli::FromArgs;
+
+/// An entry, and its partition.
+pub(crate) type Read = (u16, Record);
+
+/// What is read, and how far it was.
+pub(crate) struct Source {
+    archive: Option<Archive>,
+    /// Partitions of the archive that were not begun.
+    partitions: Vec<u16>,
+    segments: Option<Segments>,
+    selection: Selection,
+    tail: Option<Tail>,
+    /// The last number that the archive gave, by partition.
+    archived: BTreeMap<u16, u64>,
+}
+
+/// The segments of one partition that are left.
+struct Segments {
+    partition: u16,
+    heads: std::vec::IntoIter<hemostat_archive::Signed<hemostat_archive::Head>>,
+}
+
+impl Source {
+    /// Opens what the arguments name. Of `selection` more than asked for may come: whole frames.
+    ///
+    /// # Errors
+    /// When nothing is named, or what is named is out of reach.
+    pub(crate) async fn open(from: &FromArgs, selection: Selection) -> anyhow::Result<Self> {
+        if from.archive.is_none() && from.redis.is_none() {
+            bail!("nothing to read: name an archive (--archive) or a live log (--redis), or both");
+        }
+        let archive = match &from.archive {
+            Some(place) => Some(Archive::open(&place.parse()?).context("failed to open the archive")?),
+            None => None,
+        };
+        let mut partitions = match &archive {
+            Some(archive) => archive.partitions().await.context("failed to list the archive")?,
+            None => Vec::new(),
+        };
+        partitions.reverse();
+        let tail = match &from.redis {
+            Some(url) => {
+                Some(live(url, &from.namespace, archive.as_ref(), selection.since, &selection.types).await?)
+            }
+            None => None,
+        };
+        Ok(Self { archive, partitions, segments: None, selection, tail, archived: BTreeMap::new() })
+    }
+
+    /// The next entries, in the order of their partition; `None` when there are no more for now.
+    ///
+    /// # Errors
+    /// Those of the archive and of the log.
+    pub(crate) async fn next(&mut self) -> anyhow::Result<Option<Vec<Read>>> {
+        if let Some(read) = self.archived_ones().await? {
+            return Ok(Some(read));
+        }
+        let Some(tail) = &mut self.tail else { return Ok(None) };
+        loop {
+            let stored = tail.next_stored().await.context("failed to read the log")?;
+            if stored.is_empty() {
+                return Ok(None);
+            }
+            let mut read = Vec::with_capacity(stored.len());
+            for entry in stored {
+                let partition = entry.at.partition.0;
+                // What was never sealed has no salt yet.
+                let record = Record::read(entry.at.stream, entry.at.id, &entry.fields, [0; 16]);
+                let is_new =
+                    |record: &Record| self.archived.get(&partition).is_none_or(|last| *last < record.seq);
+                read.extend(record.filter(is_new).map(|record| (partition, record)));
+            }
+            if !read.is_empty() {
+                return Ok(Some(read));
+            }
+        }
+    }
+
+    async fn archived_ones(&mut self) -> anyhow::Result<Option<Vec<Read>>> {
+        let Some(archive) = &self.archive else { return Ok(None) };
+        loop {
+            if let Some(segments) = &mut self.segments {
+                for head in segments.heads.by_ref() {
+                    self.archived.insert(segments.partition, head.statement.last_seq);
+                    if !self.selection.wants_segment(&head.statement) {
+                        continue;
+                    }
+                    let frames = archive.frames(&head.statement).await?;
+                    let mut read = Vec::new();
+                    for frame in &frames.index.frames {
+                        if self.selection.wants_frame(&frames.index, frame) {
+                            let records = frames.frame(frame)?;
+                            read.extend(records.into_iter().map(|record| (segments.partition, record)));
+                        }
+                    }
+                    if !read.is_empty() {
+                        return Ok(Some(read));
+                    }
+                }
+                self.segments = None;
+            }
+            let Some(partition) = self.partitions.pop() else { return Ok(None) };
+            let heads = archive.heads(partition).await?.into_iter();
+            self.segments = Some(Segments { partition, heads });
+        }
+    }
+}
+
+/// The live log, behind what is archived.
+async fn live(
+    url: &str,
+    namespace: &str,
+    archive: Option<&Archive>,
+    since: Option<Timestamp>,
+    types: &BTreeSet<EventType>,
+) -> anyhow::Result<Tail> {
+    let settings = RedisSettings { url: url.to_owned(), namespace: namespace.to_owned(), partitions: None };
+    let log = RedisLog::connect(settings).await.context("failed to open the event log at --redis")?;
+    let log: Arc<dyn EventLog> = Arc::new(log);
+    let skip = EventType::ALL.into_iter().filter(|kind| !types.is_empty() && !types.contains(kind)).collect();
+    let mut tail = Tail::new(log, since, skip);
+    if let Some(archive) = archive {
+        for partition in archive.partitions().await? {
+            let (positions, _seq) = Sealer::new(partition, archive.last(partition).await?).position();
+            tail.resume(Partition(partition), positions);
+        }
+    }
+    Ok(tail)
+}

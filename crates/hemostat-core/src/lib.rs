@@ -7,7 +7,7 @@
 //! Where to find what: [`detect`] (is it sick?), [`diagnose`] (why?), [`remediate`] (may we act, and did it
 //! help?), [`notify`] (who has to know?), [`engine`] (what a container engine tells), [`labels`] (what a
 //! container allows), [`redact`] (secrets in evidence), [`project`] (incidents as people read them),
-//! [`invariant`] (the promises, as predicates over a log).
+//! [`invariant`] (the promises, as predicates over a log), [`replay`] (the decisions of a log, decided again).
 
 pub mod detect;
 pub mod diagnose;
@@ -18,4 +18,5 @@ pub mod notify;
 pub mod project;
 pub mod redact;
 pub mod remediate;
+pub mod replay;
 pub mod role;

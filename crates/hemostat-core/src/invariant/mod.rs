@@ -30,6 +30,7 @@ use hemostat_event::cloudevents::Position;
 use hemostat_event::{Event, EventId, Role};
 
 pub use folds::Folds;
+pub(crate) use redrives::Redrives;
 pub use retention::Retention;
 
 /// A promise.

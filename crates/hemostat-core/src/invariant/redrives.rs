@@ -10,7 +10,7 @@ use hemostat_event::{Command, Data, Event, EventId};
 
 /// Follows the orders.
 #[derive(Debug, Default)]
-pub(super) struct Redrives {
+pub(crate) struct Redrives {
     /// By partition: the number after the last order, and the event that has it; any where the letter is about what its
     /// reader could not read.
     next: BTreeMap<u16, (u64, Option<EventId>)>,
@@ -18,7 +18,7 @@ pub(super) struct Redrives {
 
 impl Redrives {
     /// Takes in the next event; whether it is one that was redriven, and so no new one.
-    pub(super) fn take_in(&mut self, position: Position, event: &Event) -> bool {
+    pub(crate) fn take_in(&mut self, position: Position, event: &Event) -> bool {
         let id = event.envelope.id;
         let next = self.next.remove(&position.partition);
         let redriven =

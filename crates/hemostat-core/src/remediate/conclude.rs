@@ -4,7 +4,7 @@ use hemostat_event::{Outcome as Ending, RemediationComplete, RemediationVerified
 
 use super::judge::{Look, Seen, verify};
 use super::state::{State, Unverified};
-use super::{Effect, LOOK_AGAIN, Outcome, Responder, VERIFY, VERIFY_GRACE, millis};
+use super::{Effect, GONE, LOOK_AGAIN, Outcome, Responder, VERIFY, VERIFY_GRACE, millis};
 use crate::role::{Decision, Emit, Then, Timer};
 
 impl Responder {
@@ -34,7 +34,7 @@ impl Responder {
                     Look::TooEarly => again(),
                 }
             }
-            Outcome::Gone => unknown("the container is gone or was replaced"),
+            Outcome::Gone => unknown(GONE),
             _ if late => unknown("the container engine could not be asked"),
             _ => again(),
         }

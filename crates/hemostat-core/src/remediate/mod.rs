@@ -95,7 +95,11 @@ pub enum Outcome {
 }
 
 /// The name of the timer after which an action is verified.
-const VERIFY: &str = "verify";
+pub(crate) const VERIFY: &str = "verify";
+/// What is said of a container that is not there any more.
+pub(crate) const GONE: &str = "the container is gone or was replaced";
+/// What is said of an action whose outcome the engine does not tell, before its error.
+pub(crate) const NO_WORD: &str = "the action had begun, and the engine does not say what became of it: ";
 /// Tries to get an answer from the engine before the responder says that it has none: with the back-off of the run
 /// loop this spans several seconds, and stays below the least number of tries after which a plan is dead.
 const TRIES_MAX: u32 = 4;
@@ -331,8 +335,7 @@ impl Responder {
             Outcome::Gone => case.end(gone()),
             Outcome::Unclear { .. } => Decision::perform(look_at(intent)),
             Outcome::Unreachable { error } if TRIES_MAX <= attempt => {
-                let detail =
-                    format!("the action had begun, and the engine does not say what became of it: {error}");
+                let detail = format!("{NO_WORD}{error}");
                 case.end(Ending::Unknown { detail })
             }
             Outcome::Unreachable { .. } => retry(LOOK_AGAIN),
@@ -393,7 +396,7 @@ fn restart_takes(action: &Action) -> Duration {
 }
 
 fn gone() -> Ending {
-    Ending::NotApplicable { detail: "the container is gone or was replaced".to_owned() }
+    Ending::NotApplicable { detail: GONE.to_owned() }
 }
 
 fn retry(after: Duration) -> Decision<Effect> {

@@ -70,6 +70,12 @@ impl State {
         self.starts.iter().filter(|start| start.dry_run == dry_run).map(|start| start.at).collect()
     }
 
+    /// Whether this plan was begun and has no outcome yet.
+    #[must_use]
+    pub fn is_under_way(&self, plan: EventId) -> bool {
+        self.intent.as_ref().is_some_and(|intent| intent.plan == plan)
+    }
+
     /// Whether a plan has its outcome.
     pub(super) fn has_ended(&self, plan: EventId) -> bool {
         self.ended.contains(&plan)

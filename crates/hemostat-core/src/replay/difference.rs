@@ -1,0 +1,106 @@
+//! What is different, and where first.
+
+use hemostat_event::cloudevents::Position;
+use hemostat_event::{Data, Event, EventId, EventType, Role, Subject, codec};
+use serde::Serialize;
+use serde_json::Value;
+
+/// A decision that is another one now.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Difference {
+    /// Who decided.
+    pub role: Role,
+    /// The container.
+    pub subject: Option<Subject>,
+    /// What was decided on.
+    pub input: EventId,
+    /// Its type.
+    pub input_type: EventType,
+    /// The first recorded event of the decision: partition and number.
+    pub at: (u16, u64),
+    /// The first field that differs.
+    pub first: Change,
+    /// What was decided then.
+    pub recorded: Vec<Value>,
+    /// What is decided now.
+    pub decided: Vec<Value>,
+}
+
+/// A field that is another.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Change {
+    /// Where it stands: the place of the event in the decision, its type, then names of fields.
+    pub path: String,
+    /// What it was; absent where there was none.
+    pub recorded: Option<Value>,
+    /// What it is now; absent where there is none.
+    pub decided: Option<Value>,
+}
+
+impl Difference {
+    /// What is different between the recorded events of a decision and what is decided now; `None` where it is the
+    /// same, byte for byte of the stored form.
+    pub(super) fn between(
+        role: Role,
+        input: &Event,
+        recorded: &[(Position, Event)],
+        decided: &[Data],
+    ) -> Option<Self> {
+        let is_same = recorded.len() == decided.len()
+            && recorded.iter().zip(decided).all(|((_, event), data)| {
+                let again = Event { envelope: event.envelope.clone(), data: data.clone() };
+                codec::encode(&again) == codec::encode(event)
+            });
+        if is_same {
+            return None;
+        }
+        let recorded_values: Vec<Value> = recorded.iter().map(|(_, event)| value(&event.data)).collect();
+        let decided_values: Vec<Value> = decided.iter().map(value).collect();
+        let first = first(&recorded_values, &decided_values);
+        let (position, event) = &recorded[0];
+        Some(Self {
+            role,
+            subject: event.envelope.subject.clone(),
+            input: input.envelope.id,
+            input_type: input.event_type(),
+            at: (position.partition, position.seq),
+            first,
+            recorded: recorded_values,
+            decided: decided_values,
+        })
+    }
+}
+
+/// An event as its type and its data.
+fn value(data: &Data) -> Value {
+    let fields = serde_json::to_value(data).expect("an event has only values that JSON can write");
+    Value::Object([(data.event_type().to_string(), fields)].into_iter().collect())
+}
+
+fn first(recorded: &[Value], decided: &[Value]) -> Change {
+    for place in 0..recorded.len().max(decided.len()) {
+        let (was, is) = (recorded.get(place), decided.get(place));
+        if let Some(change) = change(&format!("[{place}]"), was, is) {
+            return change;
+        }
+    }
+    // Equal as JSON and not as bytes: a number in another form.
+    Change { path: "the stored form".to_owned(), recorded: None, decided: None }
+}
+
+/// The first field below `path` that differs, in the order of names.
+fn change(path: &str, was: Option<&Value>, is: Option<&Value>) -> Option<Change> {
+    if was == is {
+        return None;
+    }
+    match (was, is) {
+        (Some(Value::Object(was)), Some(Value::Object(is))) => {
+            let mut names: Vec<&String> = was.keys().chain(is.keys()).collect();
+            names.sort();
+            names.into_iter().find_map(|name| change(&format!("{path}.{name}"), was.get(name), is.get(name)))
+        }
+        (Some(Value::Array(was)), Some(Value::Array(is))) => (0..was.len().max(is.len()))
+            .find_map(|place| change(&format!("{path}[{place}]"), was.get(place), is.get(place))),
+        _ => Some(Change { path: path.to_owned(), recorded: was.cloned(), decided: is.cloned() }),
+    }
+}

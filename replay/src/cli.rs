@@ -44,13 +44,68 @@ pub(crate) struct FromArgs {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Say what there is to be read
-    Info,
+    /// Decide every decision again by today's rules; exit 1 when one comes out otherwise
+    #[command(after_help = "Examples:
+  hemostat-replay test --archive /var/lib/hemostat/archive
+  hemostat-replay test --file replay/recordings/oom.rec -o json
+  hemostat-replay test --redis redis://127.0.0.1:6379 --set responder.cooldown=10m")]
+    Test(TestArgs),
+    /// Show what other settings would have come to
+    #[command(after_help = "Example:
+  hemostat-replay what-if --archive /var/lib/hemostat/archive --set responder.cooldown=10m")]
+    WhatIf(WhatIfArgs),
     /// Print a completion script for a shell
     Completion {
         /// The shell.
         shell: Shell,
     },
+}
+
+/// `hemostat-replay test`.
+#[derive(Debug, Args)]
+pub(crate) struct TestArgs {
+    /// A setting that was another than today's default when the log was written: `responder.cooldown=10m`. May be
+    /// given several times.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// How it is shown.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// `hemostat-replay what-if`.
+#[derive(Debug, Args)]
+pub(crate) struct WhatIfArgs {
+    /// A setting to try: `responder.cooldown=10m`. May be given several times.
+    #[arg(long, value_name = "KEY=VALUE", required = true)]
+    pub set: Vec<String>,
+    /// How it is shown.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// How a result is shown.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct OutputArgs {
+    /// For people, or one JSON object.
+    #[arg(short, long, value_enum, default_value = "table")]
+    pub output: Output,
+}
+
+impl OutputArgs {
+    /// Whether it is read by a program.
+    pub(crate) fn is_json(self) -> bool {
+        self.output == Output::Json
+    }
+}
+
+/// How a result is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    Table,
+    /// One JSON object.
+    Json,
 }
 
 /// The command line as clap sees it.

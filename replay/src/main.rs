@@ -1,7 +1,11 @@
 //! `hemostat-replay`: what was, from the log, its archive, or a recording. Reads only.
 
 mod cli;
+mod rules;
+mod show;
 mod source;
+mod test;
+mod what_if;
 
 use std::process::ExitCode;
 
@@ -26,7 +30,8 @@ async fn main() -> ExitCode {
             clap_complete::generate(shell, &mut cli::command(), "hemostat-replay", &mut std::io::stdout());
             Ok(true)
         }
-        Command::Info => info(&from).await,
+        Command::Test(args) => test::run(&from, &args).await,
+        Command::WhatIf(args) => what_if::run(&from, &args).await,
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -36,15 +41,4 @@ async fn main() -> ExitCode {
             ExitCode::from(FAILED)
         }
     }
-}
-
-/// Says what there is to be read.
-async fn info(from: &cli::FromArgs) -> anyhow::Result<bool> {
-    let mut source = source::Source::open(from, hemostat_archive::Selection::default()).await?;
-    let mut count = 0u64;
-    while let Some(records) = source.next().await? {
-        count += records.len() as u64;
-    }
-    println!("{count} events");
-    Ok(true)
 }

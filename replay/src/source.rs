@@ -25,6 +25,8 @@ pub(crate) struct Source {
     tail: Option<Tail>,
     /// The last number that the archive gave, by partition.
     archived: BTreeMap<u16, u64>,
+    /// Whether anything was read.
+    is_empty: bool,
 }
 
 /// The segments of one partition that are left.
@@ -57,14 +59,31 @@ impl Source {
             }
             None => None,
         };
-        Ok(Self { archive, partitions, segments: None, selection, tail, archived: BTreeMap::new() })
+        Ok(Self {
+            archive,
+            partitions,
+            segments: None,
+            selection,
+            tail,
+            archived: BTreeMap::new(),
+            is_empty: true,
+        })
     }
 
     /// The next entries, in the order of their partition; `None` when there are no more for now.
     ///
     /// # Errors
-    /// Those of the archive and of the log.
+    /// Those of the archive and of the log, and when there is nothing at all.
     pub(crate) async fn next(&mut self) -> anyhow::Result<Option<Vec<Read>>> {
+        let read = self.next_ones().await?;
+        self.is_empty &= read.is_none();
+        if read.is_none() && self.is_empty {
+            bail!("there are no events in what was named; is it the right archive, Redis and namespace?");
+        }
+        Ok(read)
+    }
+
+    async fn next_ones(&mut self) -> anyhow::Result<Option<Vec<Read>>> {
         if let Some(read) = self.archived_ones().await? {
             return Ok(Some(read));
         }
@@ -117,6 +136,12 @@ impl Source {
             self.segments = Some(Segments { partition, heads });
         }
     }
+}
+
+/// Everything but measurements, which nothing is decided on.
+pub(crate) fn decisions() -> Selection {
+    let types = EventType::ALL.into_iter().filter(|kind| *kind != EventType::ContainerSample).collect();
+    Selection { types, ..Selection::default() }
 }
 
 /// The live log, behind what is archived.

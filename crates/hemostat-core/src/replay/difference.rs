@@ -2,7 +2,7 @@
 
 use hemostat_event::cloudevents::Position;
 use hemostat_event::{Data, Event, EventId, EventType, Role, Subject, codec};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 /// A decision that is another one now.
@@ -21,9 +21,11 @@ pub struct Difference {
     /// The first field that differs.
     pub first: Change,
     /// What was decided then.
-    pub recorded: Vec<Value>,
+    #[serde(serialize_with = "typed")]
+    pub recorded: Vec<Data>,
     /// What is decided now.
-    pub decided: Vec<Value>,
+    #[serde(serialize_with = "typed")]
+    pub decided: Vec<Data>,
 }
 
 /// A field that is another.
@@ -54,9 +56,8 @@ impl Difference {
         if is_same {
             return None;
         }
-        let recorded_values: Vec<Value> = recorded.iter().map(|(_, event)| value(&event.data)).collect();
-        let decided_values: Vec<Value> = decided.iter().map(value).collect();
-        let first = first(&recorded_values, &decided_values);
+        let data: Vec<Data> = recorded.iter().map(|(_, event)| event.data.clone()).collect();
+        let first = first(&values(&data), &values(decided));
         let (position, event) = &recorded[0];
         Some(Self {
             role,
@@ -65,10 +66,18 @@ impl Difference {
             input_type: input.event_type(),
             at: (position.partition, position.seq),
             first,
-            recorded: recorded_values,
-            decided: decided_values,
+            recorded: data,
+            decided: decided.to_vec(),
         })
     }
+}
+
+fn values(all: &[Data]) -> Vec<Value> {
+    all.iter().map(value).collect()
+}
+
+fn typed<S: Serializer>(all: &[Data], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(values(all))
 }
 
 /// An event as its type and its data.

@@ -1,0 +1,117 @@
+//! `hemostat-replay what-if`: what other settings would have come to, beside what was decided.
+//!
+//! Each decision is made again on the state that was, so the figures say what the first step of every case would have
+//! been. What would have followed from a restart that was not made, nobody knows.
+
+use std::collections::BTreeMap;
+
+use hemostat_core::replay::{Replay, Told};
+use hemostat_event::cloudevents::Position;
+use hemostat_event::{Data, Delivery, Event, Outcome};
+use serde::Serialize;
+
+use crate::cli::{FromArgs, WhatIfArgs};
+use crate::rules;
+use crate::show;
+use crate::source::Source;
+
+/// Figures of one thing that is decided.
+#[derive(Debug, Default, Clone, Serialize)]
+struct Figures {
+    /// As it was.
+    recorded: i64,
+    /// As it would have been.
+    decided: i64,
+}
+
+/// What came of it.
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    decisions: u64,
+    different: u64,
+    not_judged: u64,
+    figures: BTreeMap<String, Figures>,
+}
+
+/// Compares.
+///
+/// # Errors
+/// When there is nothing to read, or a setting does not exist.
+pub(crate) async fn run(from: &FromArgs, args: &WhatIfArgs) -> anyhow::Result<bool> {
+    let mut replay = Replay::new(rules::rules(&args.set)?);
+    let mut source = Source::open(from, crate::source::decisions()).await?;
+    let mut report = Report::default();
+    while let Some(records) = source.next().await? {
+        for (partition, record) in records {
+            let Some(Ok(event)) = record.event() else { continue };
+            report.count(&event);
+            let position = Position { partition, seq: record.seq };
+            if let Some((_, told)) = replay.event(position, &event) {
+                report.add(&told);
+            }
+        }
+    }
+    replay.finish().iter().for_each(|(_, told)| report.add(told));
+    if args.output.is_json() { show::json(&report) } else { report.print() }?;
+    Ok(true)
+}
+
+impl Report {
+    /// Counts what was decided; it holds until a difference says otherwise.
+    fn count(&mut self, event: &Event) {
+        for name in names(&event.data) {
+            let figures = self.figures.entry(name).or_default();
+            figures.recorded += 1;
+            figures.decided += 1;
+        }
+    }
+
+    fn add(&mut self, told: &Told) {
+        self.decisions += 1;
+        match told {
+            Told::Same => {}
+            Told::Untold(_) => self.not_judged += 1,
+            Told::Different(difference) => {
+                self.different += 1;
+                for (all, sign) in [(&difference.recorded, -1), (&difference.decided, 1)] {
+                    for name in all.iter().flat_map(names) {
+                        self.figures.entry(name).or_default().decided += sign;
+                    }
+                }
+            }
+        }
+    }
+
+    fn print(&self) -> anyhow::Result<()> {
+        let mut table = show::table(&["WHAT", "WAS", "WOULD BE", "CHANGE"]);
+        for (name, Figures { recorded, decided }) in &self.figures {
+            let change = decided - recorded;
+            table.add_row([name.clone(), recorded.to_string(), decided.to_string(), format!("{change:+}")]);
+        }
+        show::line(&table.to_string())?;
+        show::line(&format!(
+            "{} decisions: {} would be others, {} cannot be judged",
+            self.decisions, self.different, self.not_judged
+        ))
+    }
+}
+
+/// What an event counts as.
+fn names(data: &Data) -> Vec<String> {
+    match data {
+        Data::RemediationNeeded(_) => vec!["plans".to_owned()],
+        Data::FalseAlarm(_) => vec!["false alarms".to_owned()],
+        Data::RemediationStarted(started) if started.dry_run => vec!["actions in dry run".to_owned()],
+        Data::RemediationStarted(_) => vec!["actions (budget spent)".to_owned()],
+        Data::RemediationComplete(complete) => match &complete.outcome {
+            Outcome::Rejected { rejection, .. } => vec![format!("refused: {}", rejection.as_str())],
+            _ => Vec::new(),
+        },
+        Data::Notification(notification) => match notification.delivery {
+            Delivery::Sent { .. } => vec!["notifications sent".to_owned()],
+            Delivery::Deduplicated => vec!["notifications not repeated".to_owned()],
+            _ => Vec::new(),
+        },
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,4 @@
+//! The program as its users run it, on archives made for the purpose.
+
+mod decided_again;
+mod made;

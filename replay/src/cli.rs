@@ -54,6 +54,8 @@ pub(crate) enum Command {
     #[command(after_help = "Example:
   hemostat-replay what-if --archive /var/lib/hemostat/archive --set responder.cooldown=10m")]
     WhatIf(WhatIfArgs),
+    /// Write a slice of the log into a file that --file reads
+    Record(crate::record::RecordArgs),
     /// Print a completion script for a shell
     Completion {
         /// The shell.

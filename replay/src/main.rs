@@ -1,8 +1,10 @@
 //! `hemostat-replay`: what was, from the log, its archive, or a recording. Reads only.
 
 mod cli;
+mod record;
+mod recording;
 mod rules;
-mod show;
+mod screen;
 mod source;
 mod test;
 mod what_if;
@@ -32,6 +34,7 @@ async fn main() -> ExitCode {
         }
         Command::Test(args) => test::run(&from, &args).await,
         Command::WhatIf(args) => what_if::run(&from, &args).await,
+        Command::Record(args) => record::run(&from, &args).await,
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -11,6 +11,7 @@ use hemostat_event::{EventType, Timestamp};
 use hemostat_redis::{RedisLog, RedisSettings};
 
 use crate::cli::FromArgs;
+use crate::recording::Recording;
 
 /// An entry, and its partition.
 pub(crate) type Read = (u16, Record);
@@ -18,6 +19,8 @@ pub(crate) type Read = (u16, Record);
 /// What is read, and how far it was.
 pub(crate) struct Source {
     archive: Option<Archive>,
+    /// The recording, and the number of its next part.
+    recording: Option<(Recording, usize)>,
     /// Partitions of the archive that were not begun.
     partitions: Vec<u16>,
     segments: Option<Segments>,
@@ -41,8 +44,15 @@ impl Source {
     /// # Errors
     /// When nothing is named, or what is named is out of reach.
     pub(crate) async fn open(from: &FromArgs, selection: Selection) -> anyhow::Result<Self> {
+        if let Some(file) = &from.file {
+            let recording = Recording::open(file)
+                .with_context(|| format!("failed to open the recording {}", file.display()))?;
+            return Ok(Self { recording: Some((recording, 0)), ..Self::nothing(selection) });
+        }
         if from.archive.is_none() && from.redis.is_none() {
-            bail!("nothing to read: name an archive (--archive) or a live log (--redis), or both");
+            bail!(
+                "nothing to read: name an archive (--archive), a live log (--redis), both, or a recording (--file)"
+            );
         }
         let archive = match &from.archive {
             Some(place) => Some(Archive::open(&place.parse()?).context("failed to open the archive")?),
@@ -59,15 +69,20 @@ impl Source {
             }
             None => None,
         };
-        Ok(Self {
-            archive,
-            partitions,
+        Ok(Self { archive, partitions, tail, ..Self::nothing(selection) })
+    }
+
+    fn nothing(selection: Selection) -> Self {
+        Self {
+            archive: None,
+            recording: None,
+            partitions: Vec::new(),
             segments: None,
             selection,
-            tail,
+            tail: None,
             archived: BTreeMap::new(),
             is_empty: true,
-        })
+        }
     }
 
     /// The next entries, in the order of their partition; `None` when there are no more for now.
@@ -84,6 +99,9 @@ impl Source {
     }
 
     async fn next_ones(&mut self) -> anyhow::Result<Option<Vec<Read>>> {
+        if let Some(read) = self.recorded_ones()? {
+            return Ok(Some(read));
+        }
         if let Some(read) = self.archived_ones().await? {
             return Ok(Some(read));
         }
@@ -106,6 +124,23 @@ impl Source {
                 return Ok(Some(read));
             }
         }
+    }
+
+    fn recorded_ones(&mut self) -> anyhow::Result<Option<Vec<Read>>> {
+        let Some((recording, next)) = &mut self.recording else { return Ok(None) };
+        while let Some((partition, frames)) = recording.part(*next)? {
+            *next += 1;
+            let mut read = Vec::new();
+            for frame in &frames.index.frames {
+                if self.selection.wants_frame(&frames.index, frame) {
+                    read.extend(frames.frame(frame)?.into_iter().map(|record| (partition, record)));
+                }
+            }
+            if !read.is_empty() {
+                return Ok(Some(read));
+            }
+        }
+        Ok(None)
     }
 
     async fn archived_ones(&mut self) -> anyhow::Result<Option<Vec<Read>>> {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::cli::{FromArgs, TestArgs};
 use crate::rules;
-use crate::show;
+use crate::screen;
 use crate::source::Source;
 
 /// Differences that are shown; the rest is counted.
@@ -76,7 +76,7 @@ pub(crate) async fn run(from: &FromArgs, args: &TestArgs) -> anyhow::Result<bool
     replay.finish().into_iter().for_each(|told| report.add(told));
     report.rules = replay.coverage().rules();
     if args.output.is_json() {
-        show::json(&report)?;
+        screen::json(&report)?;
     } else {
         print(&report)?;
     }
@@ -87,30 +87,30 @@ fn print(report: &Report) -> anyhow::Result<()> {
     for difference in &report.differences {
         let subject = difference.subject.as_ref().map_or("-", |subject| subject.as_str());
         let (partition, seq) = difference.at;
-        show::line(&format!(
+        screen::line(&format!(
             "different  {partition}/{seq}  {} on {}, answering {} {}",
             difference.role, subject, difference.input_type, difference.input
         ))?;
-        show::line(&format!("  at   {}", difference.first.path))?;
-        show::line(&format!("  was  {}", show::value(difference.first.recorded.as_ref())))?;
-        show::line(&format!("  now  {}", show::value(difference.first.decided.as_ref())))?;
+        screen::line(&format!("  at   {}", difference.first.path))?;
+        screen::line(&format!("  was  {}", screen::value(difference.first.recorded.as_ref())))?;
+        screen::line(&format!("  now  {}", screen::value(difference.first.decided.as_ref())))?;
     }
     let hidden = report.different.saturating_sub(report.differences.len() as u64);
     if 0 < hidden {
-        show::line(&format!("and {hidden} more"))?;
+        screen::line(&format!("and {hidden} more"))?;
     }
     let never: Vec<_> = report.rules.iter().filter(|rule| rule.times == 0).collect();
     if !never.is_empty() {
         let names: Vec<_> = never.iter().map(|rule| format!("{}/{}", rule.role, rule.rule)).collect();
-        show::line(&format!("never exercised: {}", names.join(", ")))?;
+        screen::line(&format!("never exercised: {}", names.join(", ")))?;
     }
     for (reason, count) in &report.untold {
-        show::line(&format!("not judged: {count}, because {reason}"))?;
+        screen::line(&format!("not judged: {count}, because {reason}"))?;
     }
     if 0 < report.unreadable {
-        show::line(&format!("not readable: {} entries", report.unreadable))?;
+        screen::line(&format!("not readable: {} entries", report.unreadable))?;
     }
-    show::line(&format!(
+    screen::line(&format!(
         "{} decisions in {} events: {} the same, {} different",
         report.decisions, report.events, report.same, report.different
     ))

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::cli::{FromArgs, WhatIfArgs};
 use crate::rules;
-use crate::show;
+use crate::screen;
 use crate::source::Source;
 
 /// Figures of one thing that is decided.
@@ -52,7 +52,7 @@ pub(crate) async fn run(from: &FromArgs, args: &WhatIfArgs) -> anyhow::Result<bo
         }
     }
     replay.finish().iter().for_each(|(_, told)| report.add(told));
-    if args.output.is_json() { show::json(&report) } else { report.print() }?;
+    if args.output.is_json() { screen::json(&report) } else { report.print() }?;
     Ok(true)
 }
 
@@ -83,13 +83,13 @@ impl Report {
     }
 
     fn print(&self) -> anyhow::Result<()> {
-        let mut table = show::table(&["WHAT", "WAS", "WOULD BE", "CHANGE"]);
+        let mut table = screen::table(&["WHAT", "WAS", "WOULD BE", "CHANGE"]);
         for (name, Figures { recorded, decided }) in &self.figures {
             let change = decided - recorded;
             table.add_row([name.clone(), recorded.to_string(), decided.to_string(), format!("{change:+}")]);
         }
-        show::line(&table.to_string())?;
-        show::line(&format!(
+        screen::line(&table.to_string())?;
+        screen::line(&format!(
             "{} decisions: {} would be others, {} cannot be judged",
             self.decisions, self.different, self.not_judged
         ))

@@ -12,6 +12,7 @@ mod status;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod timeline;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +23,8 @@ use hemostat_event::{
 };
 
 pub use status::Status;
-pub use summary::summary;
+pub use summary::{summary, visible};
+pub use timeline::{Detail, Phase, Spans, Step, Timeline, timeline};
 
 use status::Progress;
 

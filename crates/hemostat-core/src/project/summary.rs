@@ -259,6 +259,13 @@ fn span(span: Duration) -> String {
     }
 }
 
+/// `text` with its line breaks and tabs, freed of other control characters and of those that hide themselves or turn
+/// the writing direction: what a container wrote must not move the cursor or read otherwise than it is.
+#[must_use]
+pub fn visible(text: &str) -> String {
+    text.chars().filter(|c| matches!(c, '\n' | '\t') || !c.is_control() && !is_hidden(*c)).collect()
+}
+
 /// `text` on one line, at most `max` characters, without control characters and without those that hide themselves
 /// or turn the writing direction.
 fn plain(text: &str, max: usize) -> String {

@@ -12,23 +12,23 @@ use hemostat_event::{
     Timestamp, Verdict, Verification,
 };
 
-pub(super) fn at(seconds: u64) -> Timestamp {
+pub(in crate::project) fn at(seconds: u64) -> Timestamp {
     Timestamp::from_millis(1_700_000_000_000) + Duration::from_secs(seconds)
 }
 
-pub(super) fn subject() -> Subject {
+pub(in crate::project) fn subject() -> Subject {
     "h1/web".parse().unwrap()
 }
 
-pub(super) fn incident(number: u64) -> IncidentId {
+pub(in crate::project) fn incident(number: u64) -> IncidentId {
     IncidentId::opened(&subject(), at(number))
 }
 
-pub(super) fn id(number: u64) -> EventId {
+pub(in crate::project) fn id(number: u64) -> EventId {
     EventId::observed(&subject(), Role::Analyzer, at(number), 0)
 }
 
-pub(super) fn container() -> ContainerRef {
+pub(in crate::project) fn container() -> ContainerRef {
     ContainerRef {
         id: ContainerId::new("ab".repeat(32)).unwrap(),
         name: "web".into(),
@@ -38,7 +38,7 @@ pub(super) fn container() -> ContainerRef {
     }
 }
 
-pub(super) fn event(number: u64, data: Data) -> Event {
+pub(in crate::project) fn event(number: u64, data: Data) -> Event {
     Event {
         envelope: Envelope {
             id: EventId::observed(&subject(), Role::Monitor, at(number), 0),
@@ -54,11 +54,11 @@ pub(super) fn event(number: u64, data: Data) -> Event {
     }
 }
 
-pub(super) fn changed(change: Change) -> ContainerChanged {
+pub(in crate::project) fn changed(change: Change) -> ContainerChanged {
     ContainerChanged { container: container(), change, by: Actor::Engine, at: at(0) }
 }
 
-pub(super) fn alert(severity: Severity, kinds: &[AnomalyKind]) -> HealthAlert {
+pub(in crate::project) fn alert(severity: Severity, kinds: &[AnomalyKind]) -> HealthAlert {
     let anomaly = |kind: &AnomalyKind| Anomaly {
         kind: *kind,
         severity,
@@ -81,21 +81,21 @@ pub(super) fn alert(severity: Severity, kinds: &[AnomalyKind]) -> HealthAlert {
     }
 }
 
-pub(super) fn recovered(reason: Recovery) -> HealthRecovered {
+pub(in crate::project) fn recovered(reason: Recovery) -> HealthRecovered {
     let kinds = vec![AnomalyKind::NonZeroExit];
     HealthRecovered { container: container(), kinds, reason, opened_at: at(1), lasted_ms: 63_000 }
 }
 
-pub(super) fn restart() -> Action {
+pub(in crate::project) fn restart() -> Action {
     Action::Restart { stop_timeout_secs: None }
 }
 
-pub(super) fn verdict(cause: Cause) -> Verdict {
+pub(in crate::project) fn verdict(cause: Cause) -> Verdict {
     let basis = Basis::Rule { rule: "rule".into() };
     Verdict { cause, confidence: 0.9, basis, cited: vec![], reason: "because".into() }
 }
 
-pub(super) fn needed(action: Action, cause: Cause) -> RemediationNeeded {
+pub(in crate::project) fn needed(action: Action, cause: Cause) -> RemediationNeeded {
     let plan =
         Plan { action, target: container().id, policy: ContainerPolicy::default(), expires_at: at(300) };
     RemediationNeeded {
@@ -107,11 +107,11 @@ pub(super) fn needed(action: Action, cause: Cause) -> RemediationNeeded {
     }
 }
 
-pub(super) fn false_alarm(cause: Cause) -> FalseAlarm {
+pub(in crate::project) fn false_alarm(cause: Cause) -> FalseAlarm {
     FalseAlarm { container: container(), kinds: vec![], verdict: verdict(cause) }
 }
 
-pub(super) fn started(plan: EventId, dry_run: bool) -> RemediationStarted {
+pub(in crate::project) fn started(plan: EventId, dry_run: bool) -> RemediationStarted {
     RemediationStarted {
         container: container(),
         plan,
@@ -126,7 +126,7 @@ pub(super) fn started(plan: EventId, dry_run: bool) -> RemediationStarted {
     }
 }
 
-pub(super) fn complete(plan: EventId, outcome: Outcome, dry_run: bool) -> RemediationComplete {
+pub(in crate::project) fn complete(plan: EventId, outcome: Outcome, dry_run: bool) -> RemediationComplete {
     let acted = matches!(outcome, Outcome::Success | Outcome::Failed { .. });
     RemediationComplete {
         container: container(),
@@ -141,7 +141,7 @@ pub(super) fn complete(plan: EventId, outcome: Outcome, dry_run: bool) -> Remedi
     }
 }
 
-pub(super) fn verified(plan: EventId, verdict: Verification) -> RemediationVerified {
+pub(in crate::project) fn verified(plan: EventId, verdict: Verification) -> RemediationVerified {
     RemediationVerified {
         container: container(),
         plan,
@@ -154,7 +154,7 @@ pub(super) fn verified(plan: EventId, verdict: Verification) -> RemediationVerif
     }
 }
 
-pub(super) fn diagnosis(explanation: &str) -> Diagnosis {
+pub(in crate::project) fn diagnosis(explanation: &str) -> Diagnosis {
     Diagnosis {
         container: container(),
         provider: "openai".into(),
@@ -170,7 +170,7 @@ pub(super) fn diagnosis(explanation: &str) -> Diagnosis {
     }
 }
 
-pub(super) fn notification(delivery: Delivery) -> Notification {
+pub(in crate::project) fn notification(delivery: Delivery) -> Notification {
     Notification {
         container: Some(container()),
         kind: NotificationKind::Remediated,
@@ -180,11 +180,11 @@ pub(super) fn notification(delivery: Delivery) -> Notification {
     }
 }
 
-pub(super) fn order(command: Command) -> OperatorCommand {
+pub(in crate::project) fn order(command: Command) -> OperatorCommand {
     OperatorCommand { command, by: "ada".into() }
 }
 
-pub(super) fn letter() -> DeadLetter {
+pub(in crate::project) fn letter() -> DeadLetter {
     DeadLetter {
         stream: "health_alert".into(),
         entry: "17-0".into(),

@@ -1,6 +1,6 @@
 //! What people read of an incident.
 
-mod fixtures;
+pub(super) mod fixtures;
 mod lines;
 
 use hemostat_event::{

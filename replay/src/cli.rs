@@ -56,6 +56,8 @@ pub(crate) enum Command {
     WhatIf(WhatIfArgs),
     /// Write a slice of the log into a file that --file reads
     Record(crate::record::RecordArgs),
+    /// Show an incident as a tree of causes and a time line, or list the incidents
+    Timeline(crate::timeline::TimelineArgs),
     /// Print a completion script for a shell
     Completion {
         /// The shell.

@@ -7,6 +7,7 @@ mod rules;
 mod screen;
 mod source;
 mod test;
+mod timeline;
 mod what_if;
 
 use std::process::ExitCode;
@@ -35,6 +36,7 @@ async fn main() -> ExitCode {
         Command::Test(args) => test::run(&from, &args).await,
         Command::WhatIf(args) => what_if::run(&from, &args).await,
         Command::Record(args) => record::run(&from, &args).await,
+        Command::Timeline(args) => timeline::run(&from, &args).await,
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -2,3 +2,6 @@
 
 mod decided_again;
 mod made;
+mod rig;
+mod story;
+mod timeline;

@@ -54,6 +54,8 @@ pub(crate) enum Command {
     #[command(after_help = "Example:
   hemostat-replay what-if --archive /var/lib/hemostat/archive --set responder.cooldown=10m")]
     WhatIf(WhatIfArgs),
+    /// Say what there is to be read
+    Info,
     /// Write a slice of the log into a file that --file reads
     Record(crate::record::RecordArgs),
     /// Show an incident as a tree of causes and a time line, or list the incidents

@@ -35,6 +35,7 @@ async fn main() -> ExitCode {
         }
         Command::Test(args) => test::run(&from, &args).await,
         Command::WhatIf(args) => what_if::run(&from, &args).await,
+        Command::Info => info(&from).await,
         Command::Record(args) => record::run(&from, &args).await,
         Command::Timeline(args) => timeline::run(&from, &args).await,
     };
@@ -46,4 +47,15 @@ async fn main() -> ExitCode {
             ExitCode::from(FAILED)
         }
     }
+}
+
+/// Says what there is to be read.
+async fn info(from: &cli::FromArgs) -> anyhow::Result<bool> {
+    let mut source = source::Source::open(from, hemostat_archive::Selection::default()).await?;
+    let mut count = 0u64;
+    while let Some(records) = source.next().await? {
+        count += records.len() as u64;
+    }
+    screen::line(&format!("{count} events"))?;
+    Ok(true)
 }

@@ -36,8 +36,8 @@ pub(crate) struct FromArgs {
         value_name = "NAME"
     )]
     pub namespace: String,
-    /// A recording.
-    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["archive", "redis"])]
+    /// A recording, in place of archive and log: their variables may stay set.
+    #[arg(long, global = true, value_name = "FILE")]
     pub file: Option<PathBuf>,
 }
 
@@ -60,6 +60,10 @@ pub(crate) enum Command {
     Record(crate::record::RecordArgs),
     /// Show an incident as a tree of causes and a time line, or list the incidents
     Timeline(crate::timeline::TimelineArgs),
+    /// Show what every role knew of containers at some point
+    State(crate::state::StateArgs),
+    /// Show what changed of that between two points
+    Diff(crate::state::DiffArgs),
     /// Print a completion script for a shell
     Completion {
         /// The shell.

@@ -6,6 +6,7 @@ mod recording;
 mod rules;
 mod screen;
 mod source;
+mod state;
 mod test;
 mod timeline;
 mod what_if;
@@ -37,6 +38,8 @@ async fn main() -> ExitCode {
         Command::WhatIf(args) => what_if::run(&from, &args).await,
         Command::Info => info(&from).await,
         Command::Record(args) => record::run(&from, &args).await,
+        Command::State(args) => state::run(&from, &args).await,
+        Command::Diff(args) => state::diff(&from, &args).await,
         Command::Timeline(args) => timeline::run(&from, &args).await,
     };
     match done {

@@ -198,14 +198,16 @@ fn header(record: &Record) -> Option<codec::Header> {
 
 /// What is read, for the manifest: without what stands before the host of a URL, which may be a password.
 fn names(from: &FromArgs) -> Vec<String> {
+    if let Some(file) = &from.file {
+        return vec![format!("recording {}", file.display())];
+    }
     let archive = from.archive.as_ref().map(|place| format!("archive {place}"));
     let redis = from.redis.as_ref().map(|url| {
         let (scheme, rest) = url.split_once("://").unwrap_or(("redis", url));
         let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
         format!("log {scheme}://{host}, namespace {}", from.namespace)
     });
-    let file = from.file.as_ref().map(|file| format!("recording {}", file.display()));
-    archive.into_iter().chain(redis).chain(file).collect()
+    archive.into_iter().chain(redis).collect()
 }
 
 #[cfg(test)]

@@ -72,6 +72,11 @@ impl Source {
         Ok(Self { archive, partitions, tail, ..Self::nothing(selection) })
     }
 
+    /// Whether it is a recording that leaves entries out between others.
+    pub(crate) fn has_gaps(&self) -> bool {
+        self.recording.as_ref().is_some_and(|(recording, _)| recording.manifest.has_gaps)
+    }
+
     fn nothing(selection: Selection) -> Self {
         Self {
             archive: None,

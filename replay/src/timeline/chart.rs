@@ -82,7 +82,7 @@ pub(super) fn svg(figure: &Figure<'_>, timeline: &Timeline) -> String {
             run.iter().map(|(at, value)| format!("{:.1},{:.1}", x(*at), y(*value))).collect();
         match run {
             [(at, value)] => {
-                put(format!("<circle class=\"dot\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"2\"/>", x(*at), y(*value)))
+                put(format!("<circle class=\"dot\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"2\"/>", x(*at), y(*value)));
             }
             _ => put(format!("<polyline class=\"series\" points=\"{}\"/>", points.join(" "))),
         }

@@ -67,7 +67,7 @@ pub(super) fn escaped(text: &str) -> String {
             '\n' | '\t' => escaped.push(' '),
             // The name of a host or an address would become a link by itself.
             ':' | '@' | '.' => {
-                write!(escaped, "&#{};", u32::from(c)).expect("writing to a string does not fail")
+                write!(escaped, "&#{};", u32::from(c)).expect("writing to a string does not fail");
             }
             c if c.is_ascii_punctuation() && !matches!(c, ',' | '%' | '/' | '?' | ';') => {
                 escaped.extend(['\\', c]);

@@ -3,5 +3,6 @@
 mod decided_again;
 mod made;
 mod rig;
+mod state;
 mod story;
 mod timeline;

@@ -13,6 +13,8 @@ fn an_incident_is_recorded_and_told_in_every_form() {
 
     let told = json(&rig.archive(&["timeline", &id, "-o", "json"]));
     assert_eq!(json(&on_file(&file, &["timeline", &id, "-o", "json"])), told);
+    // A file stands in place of an archive that a variable names.
+    assert_eq!(json(&rig.archive(&["--file", text(&file), "timeline", &id, "-o", "json"])), told);
     let phases: Vec<_> =
         told["steps"].as_array().unwrap().iter().map(|step| step["phase"].as_str().unwrap()).collect();
     assert_eq!(

@@ -225,7 +225,7 @@ pub fn timeline(incident: &Incident, events: &[(Position, Event)]) -> Timeline {
         status: incident.status(),
         opened_at: incident.opened_at,
         closed_at: incident.closed_at,
-        spans: spans(events.iter().map(|(_, event)| event)),
+        spans: spans(&events),
         steps,
     }
 }
@@ -249,17 +249,17 @@ impl Timeline {
     }
 }
 
-fn spans<'a>(events: impl Iterator<Item = &'a Event> + Clone) -> Spans {
+fn spans(events: &[&(Position, Event)]) -> Spans {
+    let events = || events.iter().map(|(_, event)| event);
     let first = |wanted: &dyn Fn(&Data) -> bool| {
-        events.clone().find(|event| wanted(&event.data)).map(|event| event.envelope.time)
+        events().find(|event| wanted(&event.data)).map(|event| event.envelope.time)
     };
-    let alert = events.clone().find_map(|event| match &event.data {
+    let alert = events().find_map(|event| match &event.data {
         Data::HealthAlert(alert) => Some((event.envelope.time, alert)),
         _ => None,
     });
     let Some((alerted_at, alert)) = alert else { return Spans::default() };
-    let shown = events
-        .clone()
+    let shown = events()
         .take_while(|event| !matches!(event.data, Data::HealthAlert(_)))
         .filter_map(|event| shown_at(&event.data));
     let first_symptom_at = symptoms_at(alert).chain(shown).min();

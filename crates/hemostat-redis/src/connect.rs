@@ -107,6 +107,16 @@ const PARTITIONS_DEFAULT: u16 = 1;
 /// Partitions of a new log on a cluster: enough for some nodes to have about as many each.
 const PARTITIONS_OF_CLUSTER: u16 = 16;
 
+impl RedisSettings {
+    /// Whether a log could be at this URL, for those who check a configuration before anything is connected to.
+    ///
+    /// # Errors
+    /// [`ConnectError::Url`] when it cannot be read.
+    pub fn check_url(url: &str) -> Result<(), ConnectError> {
+        Place::read(url).map(drop).map_err(|error| ConnectError::Url(error.into()))
+    }
+}
+
 impl RedisLog {
     /// Opens the log, making it where there is none.
     ///

@@ -8,7 +8,7 @@ use hemostat_agent::telemetry::chain;
 use hemostat_core::{detect, diagnose, labels, notify, remediate};
 use hemostat_event::{Channel, HostName, Mode};
 use hemostat_http::{SlackWebhook, Webhook};
-use hemostat_redis::{Durability, DurabilitySettings};
+use hemostat_redis::{Durability, DurabilitySettings, RedisSettings};
 
 use super::source::{Origin, Values};
 use super::{Agent, Alert, Config, Format, Listen, Logging, Monitor, Redis, Secret};
@@ -305,12 +305,12 @@ fn words(text: &str) -> Vec<String> {
 }
 
 fn redis_url(text: &str) -> Result<Secret, String> {
-    let known =
-        ["redis://", "rediss://", "unix://", "redis+unix://"].iter().any(|scheme| text.starts_with(scheme));
-    if known {
-        Ok(Secret::new(text.to_owned()))
-    } else {
-        Err("expected redis://host:port or unix:///path".to_owned())
+    match RedisSettings::check_url(text) {
+        Ok(()) => Ok(Secret::new(text.to_owned())),
+        // Not the error itself: it may quote the password.
+        Err(_unreadable) => Err("expected redis://host:port, rediss://host:port, unix:///path, \
+             redis+sentinel://host:port,host:port/name or redis+cluster://host:port,host:port"
+            .to_owned()),
     }
 }
 

@@ -96,11 +96,31 @@ fn all_problems_are_reported_at_once() {
         "HEMOSTAT_RESPONDER_COOLDWON: no such setting; did you mean `HEMOSTAT_RESPONDER_COOLDOWN`?",
         "log.format = `xml` (HEMOSTAT_LOG_FORMAT): expected auto, text or json",
         "hemostat.toml: no setting `monitor.intervall`; did you mean `monitor.interval`?",
-        "redis.url = (hidden) (hemostat.toml): expected redis://host:port or unix:///path",
+        "redis.url = (hidden) (hemostat.toml): expected redis://host:port, rediss://host:port, unix:///path",
     ] {
         assert!(all.contains(expected), "missing: {expected}\nin:\n{all}");
     }
     assert_eq!(found.len(), 6);
+}
+
+#[test]
+fn every_address_that_the_log_understands_is_taken() {
+    for url in [
+        "redis://h:6379/3",
+        "rediss://u:p@h",
+        "unix:///run/redis.sock",
+        "redis+sentinel://a:26379,b/primary/2",
+        "rediss+sentinel://u:p@a,b/primary",
+        "redis+cluster://a:6379,b:6380",
+        "rediss+cluster://u:p@a,b",
+    ] {
+        let url_set = format!("redis.url={url}");
+        assert_eq!(read(&[&url_set], &[], "").unwrap().redis.url.expect("a URL").reveal(), url);
+    }
+    for wrong in ["redis://h:99999", "redis://h/abc", "redis+sentinel://a,b", "redis+cluster://a/3", "a:6379"]
+    {
+        assert_eq!(problems(&[&format!("redis.url={wrong}")], &[], "").len(), 1, "{wrong}");
+    }
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn phase(step: &Step, colour: bool) -> String {
         Phase::Symptom | Phase::Failure => 31,
         Phase::Detection => 33,
         Phase::Diagnosis | Phase::Decision => 35,
-        Phase::Attempt | Phase::Outcome | Phase::Order => 36,
+        Phase::Attempt | Phase::Outcome | Phase::Order | Phase::Change => 36,
         Phase::Verification | Phase::Recovery => 32,
         Phase::Notification => 34,
     };

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use hemostat_event::cloudevents::Position;
 use hemostat_event::{
-    AnomalyKind, Basis, Cause, Change, ContainerRef, Data, Delivery, Event, EventId, EventType, HealthAlert,
-    IncidentId, Severity, Subject, Timestamp, Verdict, Verification,
+    AnomalyKind, Basis, Cause, Change, ContainerRef, Data, Delivery, Event, EventId, EventType, Health,
+    HealthAlert, IncidentId, Severity, Subject, Timestamp, Verdict, Verification,
 };
 use serde::Serialize;
 
@@ -78,8 +78,10 @@ pub struct Spans {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// What the container did.
+    /// What showed that the container is sick.
     Symptom,
+    /// What else became of the container.
+    Change,
     /// An alert, with its evidence.
     Detection,
     /// What a model answered.
@@ -108,6 +110,7 @@ impl Phase {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Symptom => "symptom",
+            Self::Change => "change",
             Self::Detection => "detection",
             Self::Diagnosis => "diagnosis",
             Self::Decision => "decision",
@@ -123,7 +126,8 @@ impl Phase {
 
     const fn of(data: &Data) -> Self {
         match data {
-            Data::ContainerSample(_) | Data::ContainerChanged(_) => Self::Symptom,
+            Data::ContainerChanged(changed) if is_symptom(&changed.change) => Self::Symptom,
+            Data::ContainerSample(_) | Data::ContainerChanged(_) => Self::Change,
             Data::HealthAlert(_) => Self::Detection,
             Data::HealthRecovered(_) => Self::Recovery,
             Data::Diagnosis(_) => Self::Diagnosis,
@@ -286,12 +290,15 @@ fn symptoms_at(alert: &HealthAlert) -> impl Iterator<Item = Timestamp> + '_ {
 /// When the engine says that a symptom showed; the engine's "never" is no time.
 fn shown_at(data: &Data) -> Option<Timestamp> {
     let Data::ContainerChanged(changed) = data else { return None };
-    let is_symptom = match changed.change {
+    Some(changed.at).filter(|at| is_symptom(&changed.change) && *at != Timestamp::EPOCH)
+}
+
+const fn is_symptom(change: &Change) -> bool {
+    match change {
         Change::Died { .. } | Change::OomKilled => true,
-        Change::HealthChanged { health } => health == hemostat_event::Health::Unhealthy,
+        Change::HealthChanged { health } => matches!(health, Health::Unhealthy),
         _ => false,
-    };
-    Some(changed.at).filter(|at| is_symptom && *at != Timestamp::EPOCH)
+    }
 }
 
 fn details(data: &Data) -> Vec<Detail> {

@@ -85,7 +85,7 @@ fn effects_stand_below_their_causes_in_log_order() {
     assert_eq!(
         tree,
         [
-            (0, Phase::Symptom),
+            (0, Phase::Change),
             (0, Phase::Symptom),
             (0, Phase::Detection),
             (1, Phase::Decision),

@@ -9,7 +9,7 @@ use clap::Args;
 use hemostat_archive::{Body, Record, Selection};
 use hemostat_core::project::{Incident, Incidents};
 use hemostat_event::cloudevents::Position;
-use hemostat_event::{EventId, EventType, Subject, Timestamp, codec};
+use hemostat_event::{EventId, EventType, IncidentId, Subject, Timestamp, codec};
 
 use crate::cli::FromArgs;
 use crate::recording::{Manifest, Recorder, Slice};
@@ -45,11 +45,10 @@ pub(crate) struct RecordArgs {
     partition: Option<u16>,
 }
 
-/// Records.
+/// Records. `false` when nothing is in the slice; the recording is there and empty then.
 ///
 /// # Errors
-/// Those of the source, when there is no such incident, when nothing is in the slice, and when the file cannot be
-/// written.
+/// Those of the source, when there is no such incident, and when the file cannot be written.
 pub(crate) async fn run(from: &FromArgs, args: &RecordArgs) -> anyhow::Result<bool> {
     if !args.force && args.to.exists() {
         bail!("{} is there already; --force replaces it", args.to.display());
@@ -65,7 +64,7 @@ pub(crate) async fn run(from: &FromArgs, args: &RecordArgs) -> anyhow::Result<bo
         since: args.since,
         until: args.until,
         container: args.container.as_ref().map(ToString::to_string),
-        incident: incident.as_ref().map(|told| told.id.clone()),
+        incident: incident.as_ref().map(|told| told.incident.to_string()),
         partition: args.partition,
     };
     let selection = Selection {
@@ -145,7 +144,7 @@ pub(crate) fn find<'a>(incidents: &'a Incidents, id: &str) -> anyhow::Result<Opt
 
 /// What belongs to the record of an incident.
 pub(crate) struct Told {
-    id: String,
+    incident: IncidentId,
     subject: Subject,
     members: BTreeSet<EventId>,
     /// Log time from which on something of it may be found.
@@ -161,7 +160,7 @@ impl Told {
         let first = times().min().unwrap_or(incident.opened_at).min(incident.opened_at);
         let last = times().max().unwrap_or(incident.opened_at).max(incident.opened_at);
         Self {
-            id: incident.id.to_string(),
+            incident: incident.id,
             subject: incident.subject.clone(),
             members: incident.events.iter().map(|line| line.id).collect(),
             from: first - AROUND,
@@ -169,12 +168,14 @@ impl Told {
         }
     }
 
-    /// Whether an entry is an event of the incident, or shows its container.
+    /// Whether an entry is an event of the incident, or shows its container. The header is enough to tell: a body may
+    /// have been taken out.
     pub(crate) fn has(&self, record: &Record) -> bool {
         let Some(header) = header(record) else { return false };
         let shows =
             matches!(record.stream.event_type(), EventType::ContainerSample | EventType::ContainerChanged);
         self.members.contains(&header.envelope.id)
+            || header.envelope.incident == Some(self.incident)
             || shows && header.envelope.subject.as_ref() == Some(&self.subject)
     }
 }

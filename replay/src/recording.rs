@@ -220,12 +220,11 @@ impl Recorder {
             } else {
                 // Unlike a rename, a link never replaces what somebody else has put there meanwhile.
                 match fs::hard_link(&part_file, file) {
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                        return Err(RecordingError::Exists);
-                    }
-                    linked => linked?,
+                    Ok(()) => fs::remove_file(&part_file)?,
+                    // Some file systems have no links: there the name is looked at just before.
+                    Err(_no_links) if !file.try_exists()? => fs::rename(&part_file, file)?,
+                    Err(_is_there) => return Err(RecordingError::Exists),
                 }
-                fs::remove_file(&part_file)?;
             }
             Ok(())
         })();
@@ -269,6 +268,10 @@ impl Recording {
     /// # Errors
     /// When the file cannot be read, is no recording, or is not as it was written.
     pub(crate) fn open(file: &Path) -> Result<Self, RecordingError> {
+        // The manifest is small beside the parts.
+        if BYTES_MAX as u64 * 2 < fs::metadata(file)?.len() {
+            return Err(RecordingError::TooLarge);
+        }
         let bytes = fs::read(file)?;
         let lead = bytes.get(..LEAD_BYTES).ok_or(RecordingError::Foreign)?;
         if lead[..6] != MAGIC[..6] || lead[7] != MAGIC[7] {

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use hemostat_archive::Selection;
+use hemostat_core::project::visible;
 use hemostat_event::cloudevents::Position;
 use hemostat_event::{EventType, HostName, Subject};
 
@@ -71,7 +72,13 @@ pub(crate) async fn run(from: &FromArgs, args: &StateArgs) -> anyhow::Result<boo
         }
         for (role, version, state) in known.roles() {
             for (field, value) in fields(&state) {
-                table.add_row([subject.to_string(), role.to_string(), version.to_string(), field, value]);
+                table.add_row([
+                    visible(subject.as_str()),
+                    role.to_string(),
+                    version.to_string(),
+                    field,
+                    value,
+                ]);
             }
         }
     }

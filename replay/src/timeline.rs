@@ -11,7 +11,7 @@ mod text;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use hemostat_archive::Selection;
-use hemostat_core::project::{Incident, Incidents, Phase, Timeline, timeline};
+use hemostat_core::project::{Incident, Incidents, Phase, Timeline, timeline, visible};
 use hemostat_event::cloudevents::Position;
 use hemostat_event::{ContainerSample, Data, Event, Timestamp};
 use serde::Serialize;
@@ -106,17 +106,27 @@ async fn read(from: &FromArgs, incident: &Incident) -> anyhow::Result<Story> {
     let mut source = Source::open(from, selection).await?;
     let mut events: Vec<(Position, Event)> = Vec::new();
     let mut samples = Vec::new();
+    let mut unreadable = 0u64;
     while let Some(records) = source.next().await? {
         for (partition, record) in records {
             if !told.has(&record) {
                 continue;
             }
-            let Some(Ok(event)) = record.event() else { continue };
+            let Some(Ok(event)) = record.event() else {
+                unreadable += 1;
+                continue;
+            };
             match &event.data {
                 Data::ContainerSample(sample) => samples.push(measured(event.envelope.time, sample)),
                 _ => events.push((Position { partition, seq: record.seq }, event)),
             }
         }
+    }
+    if 0 < unreadable {
+        eprintln!(
+            "hemostat-replay: {unreadable} entries of the incident are not shown: their bodies were taken out, or \
+             cannot be read by this version"
+        );
     }
     let timeline = timeline(incident, &events);
     let (begin, end) = span_of(&timeline);
@@ -189,7 +199,7 @@ fn list(incidents: &Incidents, output: Output) -> anyhow::Result<()> {
             Output::Table => {
                 table.add_row([
                     incident.id.to_string(),
-                    incident.subject.to_string(),
+                    visible(incident.subject.as_str()),
                     screen::date_time(incident.opened_at),
                     screen::word(&incident.status()),
                 ]);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
+use hemostat_core::project::visible;
 use hemostat_event::{Role, Subject};
 use serde::Serialize;
 
@@ -55,7 +56,7 @@ pub(crate) async fn run(from: &FromArgs, args: &DiffArgs) -> anyhow::Result<bool
     for change in changes {
         let value = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
         table.add_row([
-            change.container.to_string(),
+            visible(change.container.as_str()),
             change.role.to_string(),
             change.field,
             value(change.before),

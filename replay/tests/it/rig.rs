@@ -15,7 +15,11 @@ pub(super) struct Rig {
 
 impl Rig {
     pub(super) fn new() -> Self {
-        let (folder, story) = (tempfile::tempdir().unwrap(), Story::told());
+        Self::of(Story::told())
+    }
+
+    pub(super) fn of(story: Story) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         story.archive(&folder.path().join("archive"));
         Self { folder, story }
     }

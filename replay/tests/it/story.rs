@@ -21,12 +21,14 @@ pub(super) const HOSTILE: &str = "</pre><script>alert(1)</script>\u{1b}[2J| [x](
 /// The log in the making.
 pub(super) struct Story {
     events: Vec<Event>,
+    /// The number of the entry whose body was taken out of the archive.
+    taken: Option<u64>,
 }
 
 impl Story {
     /// Twenty minutes of samples; dies at second 600, is alerted at 602, restarted, verified, and well at 620.
     pub(super) fn told() -> Self {
-        let mut story = Self { events: Vec::new() };
+        let mut story = Self { events: Vec::new(), taken: None };
         for second in (0..600).step_by(30) {
             story.sample("h1/web", second);
         }
@@ -47,6 +49,11 @@ impl Story {
             story.sample("h1/web", second);
         }
         story
+    }
+
+    /// The same, archived without the body of entry `seq`.
+    pub(super) fn without_body_of(self, seq: u64) -> Self {
+        Self { taken: Some(seq), ..self }
     }
 
     /// The id of the incident.
@@ -73,7 +80,9 @@ impl Story {
             let key = PrivateKey::generate();
             let mut sealer = Sealer::new(0, None);
             for (place, event) in self.events.iter().enumerate() {
-                sealer.push(&record(place as u64 + 1, event));
+                let whole = record(place as u64 + 1, event);
+                let is_taken = self.taken == Some(whole.seq);
+                sealer.push(&if is_taken { whole.without_body() } else { whole });
                 if place == 22 || place + 1 == self.len() {
                     let sealed = sealer.seal(&key, BTreeMap::new(), 0, "test").unwrap();
                     assert!(archive.publish(sealed.object, &sealed.head, &key).await.unwrap());

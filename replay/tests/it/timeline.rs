@@ -69,6 +69,24 @@ fn incidents_are_listed_and_one_that_is_not_there_is_a_finding() {
 }
 
 #[test]
+fn an_event_whose_body_was_taken_out_is_counted_and_recorded() {
+    // Entry 24 is the plan.
+    let rig = Rig::of(Story::told().without_body_of(24));
+    let id = Story::incident();
+    let file = rig.folder.path().join("incident.hsrec");
+    rig.archive(&["record", "--to", text(&file), "--incident", &id]);
+    for told in
+        [rig.archive(&["timeline", &id, "-o", "json"]), on_file(&file, &["timeline", &id, "-o", "json"])]
+    {
+        assert!(err(&told).contains("1 entries of the incident are not shown"), "{told:?}");
+        let steps = json(&told)["steps"].clone();
+        assert_eq!((steps.as_array().unwrap().len(), steps[2]["phase"].as_str()), (7, Some("attempt")));
+        // Its cause is known, and not there.
+        assert!(steps[2]["cause"].is_string() && steps[2]["parent"].is_null());
+    }
+}
+
+#[test]
 fn a_slice_holds_what_was_asked_for_and_replaces_nothing() {
     let rig = Rig::new();
     let file = rig.folder.path().join("slice.hsrec");

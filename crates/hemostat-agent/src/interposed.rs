@@ -85,6 +85,16 @@ impl EventLog for Interposed {
         Ok(Box::new(Reader { reader: self.log.join(membership).await?, before: Arc::clone(&self.before) }))
     }
 
+    async fn advance(
+        &self,
+        group: Role,
+        partition: Partition,
+        positions: &[(StreamName, EntryId)],
+    ) -> Result<(), LogError> {
+        (self.before)(Request::Other("advance")).await?;
+        EventLog::advance(&self.log, group, partition, positions).await
+    }
+
     async fn take_due(
         &self,
         role: Role,

@@ -319,6 +319,17 @@ pub trait EventLog: Send + Sync {
     /// that have nothing pending are forgotten when their slot has another, or when they have been silent for long.
     async fn join(&self, membership: Membership) -> Result<Box<dyn GroupReader>, LogError>;
 
+    /// Moves a group that reads along, outside any membership, up to what it is done with in each of the streams, and
+    /// registers it. Where it is missing it is made, with its stream, as by [`EventLog::join`]. It has nothing pending:
+    /// its position and its durable cursor are the same, and neither goes back. An id beyond the end of the stream is
+    /// one of another stream that was lost; the group stays where it is then.
+    async fn advance(
+        &self,
+        group: Role,
+        partition: Partition,
+        positions: &[(StreamName, EntryId)],
+    ) -> Result<(), LogError>;
+
     /// Takes timers of `role` that are due by the log's clock, at most `max`, for `lease` long; a timer that is not
     /// dealt with by then can be taken again, by anybody. With a `host` only those of its containers: an engine
     /// knows no others.

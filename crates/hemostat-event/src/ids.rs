@@ -351,7 +351,7 @@ text_id!(
     "W3C trace context: version, trace id, parent id, flags."
 );
 
-/// A part of HemoStat that writes events.
+/// A part of HemoStat that writes events, or reads them as a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -365,6 +365,8 @@ pub enum Role {
     Alert,
     /// A person at the command line or the dashboard.
     Operator,
+    /// Seals the log into the archive; writes no events.
+    Archiver,
 }
 
 impl Role {
@@ -372,7 +374,8 @@ impl Role {
     pub const AGENTS: [Self; 4] = [Self::Monitor, Self::Analyzer, Self::Responder, Self::Alert];
 
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Monitor, Self::Analyzer, Self::Responder, Self::Alert, Self::Operator];
+    pub const ALL: [Self; 6] =
+        [Self::Monitor, Self::Analyzer, Self::Responder, Self::Alert, Self::Operator, Self::Archiver];
 
     /// The word used in keys, groups and metrics.
     #[must_use]
@@ -383,6 +386,7 @@ impl Role {
             Self::Responder => "responder",
             Self::Alert => "alert",
             Self::Operator => "operator",
+            Self::Archiver => "archiver",
         }
     }
 }

@@ -7,6 +7,7 @@
 //! - A role appends only to its own streams: only the responder writes intents, a monitor writes no decisions. A
 //!   person may hand dead letters to their groups once more.
 //! - A role acknowledges and takes over only on the streams it reads, and writes only its own states and timers.
+//! - The archiver reads along: it writes no event and no state, takes leases, and moves its group.
 //! - Nobody may delete an entry. Only the responder, which may act anyway, trims: the janitor runs beside it.
 
 use hemostat_event::{EventType, Role};
@@ -33,17 +34,20 @@ pub fn rules(role: Role, namespace: &str) -> Option<Vec<String>> {
 
     // What every writer keeps: numbers, names, known ids, its sign of life, the version of the layout.
     select("+evalsha +eval", &[key("seq"), key("moving")]);
-    select("+incrby", &[key("seq")]);
-    select("+sadd +expireat", &[key("seen:*"), key("streams")]);
+    select("+sadd", &[key("streams")]);
     select("+hset +hdel", &[key("agents")]);
     select("+hsetnx", &[key("meta")]);
     select("+set", &[key("barrier")]);
 
     let writes = streams(writes(role), &key);
-    select("+xadd", &writes);
-    let latest = writes.iter().map(|stream| stream.replacen("}:", "}:last:", 1)).collect::<Vec<_>>();
-    select("+hset", &latest);
-    select("+hset +hdel", &[key(&format!("state:{role}"))]);
+    if !writes.is_empty() {
+        select("+incrby", &[key("seq")]);
+        select("+sadd +expireat", &[key("seen:*")]);
+        select("+xadd", &writes);
+        let latest = writes.iter().map(|stream| stream.replacen("}:", "}:last:", 1)).collect::<Vec<_>>();
+        select("+hset", &latest);
+        select("+hset +hdel", &[key(&format!("state:{role}"))]);
+    }
     if role == Role::Monitor {
         select("+hset", &[key("lease:engine:*")]);
     }
@@ -66,9 +70,14 @@ pub fn rules(role: Role, namespace: &str) -> Option<Vec<String>> {
         select("+hset", &latest);
         select("+zadd +zremrangebyscore", &[key("redriven")]);
     }
+    let all = EventType::ALL.map(|kind| kind.as_str().to_owned());
+    let all: Vec<_> = all.iter().map(String::as_str).chain(["remediation_needed:*"]).map(key).collect();
+    if role == Role::Archiver {
+        select("+xgroup|create +xgroup|setid +xsetid", &all);
+        select("+hset +hdel", &[key("cursor"), key("groups")]);
+        select("+hset", &[key("lease:archiver:*")]);
+    }
     if role == Role::Responder {
-        let all = EventType::ALL.map(|kind| kind.as_str().to_owned());
-        let all: Vec<_> = all.iter().map(String::as_str).chain(["remediation_needed:*"]).map(key).collect();
         select("+xtrim +xgroup|destroy", &all);
         select("+hset", &[key("lease:janitor")]);
         select("+hdel", &[key("last:*")]);
@@ -89,6 +98,7 @@ fn writes(role: Role) -> &'static [EventType] {
         Role::Responder => &[RemediationStarted, RemediationComplete, RemediationVerified, DeadLetter],
         Role::Alert => &[Notification, DeadLetter],
         Role::Operator => &[OperatorCommand],
+        Role::Archiver => &[],
     }
 }
 
@@ -98,7 +108,8 @@ fn reads(role: Role) -> &'static [EventType] {
         DeadLetter, HealthAlert, HealthRecovered, RemediationComplete, RemediationNeeded, RemediationVerified,
     };
     match role {
-        Role::Monitor | Role::Operator => &[],
+        // The archiver reads along, and has nothing pending.
+        Role::Monitor | Role::Operator | Role::Archiver => &[],
         Role::Analyzer => &[HealthAlert],
         Role::Responder => &[RemediationNeeded],
         Role::Alert => &[RemediationComplete, RemediationVerified, HealthRecovered, DeadLetter],

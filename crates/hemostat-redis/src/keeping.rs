@@ -13,7 +13,7 @@ use tracing::debug;
 
 use crate::fault::{self, Effect};
 use crate::log::{Shared, millis};
-use crate::scripts::{FORGET, KEEP, REAP, TRIM};
+use crate::scripts::{ADVANCE, FORGET, KEEP, REAP, TRIM};
 use crate::{reply, status};
 
 /// Longest time between two signs of life of a member, which come as often as it would renew an entry: small beside
@@ -92,6 +92,26 @@ async fn keep(
         shared.losses.add(partition, role, &stream, count);
     }
     kept
+}
+
+/// Moves a group that reads along.
+pub(crate) async fn advance(
+    shared: &Shared,
+    group: Role,
+    partition: Partition,
+    positions: &[(StreamName, EntryId)],
+) -> Result<(), LogError> {
+    if positions.is_empty() {
+        return Ok(());
+    }
+    let mut call = ADVANCE.call(&shared.keys.seq(partition));
+    call.arg(group.as_str());
+    for (stream, id) in positions {
+        call.arg(stream.to_string()).arg(id.to_string());
+    }
+    // A repetition finds everything where it should be.
+    shared.link.run_one(&ADVANCE, call, Effect::Read).await?;
+    Ok(())
 }
 
 /// How full the server is that holds a partition.

@@ -303,6 +303,15 @@ impl EventLog for RedisLog {
         Ok(Box::new(Reader::join(Arc::clone(&self.shared), membership).await?))
     }
 
+    async fn advance(
+        &self,
+        group: Role,
+        partition: Partition,
+        positions: &[(StreamName, EntryId)],
+    ) -> Result<(), LogError> {
+        keeping::advance(&self.shared, group, partition, positions).await
+    }
+
     async fn take_due(
         &self,
         role: Role,

@@ -35,6 +35,8 @@ scripts! {
     REDRIVE = "", "scripts/events.lua", "scripts/redrive.lua";
     /// Makes groups that are missing.
     JOIN = "", "scripts/join.lua";
+    /// Moves a group that reads along.
+    ADVANCE = "flags=allow-oom", "scripts/advance.lua";
     /// Renews entries.
     RENEW = "flags=allow-oom", "scripts/renew.lua";
     /// Gives entries back.

@@ -78,6 +78,7 @@ async fn run(shared: Shared, role: Role, stop: CancellationToken) -> anyhow::Res
         Role::Responder => responder(shared)?.run(stop).await.context("the responder ended"),
         Role::Alert => alerter(shared)?.run(stop).await.context("the alert agent ended"),
         Role::Operator => anyhow::bail!("the operator is a person"),
+        Role::Archiver => anyhow::bail!("the archiver has nothing to run with"),
     }
 }
 

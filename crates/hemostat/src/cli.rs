@@ -150,7 +150,7 @@ Examples:
   hemostat acl --form aclfile > /etc/redis/users.acl"
 )]
 pub(crate) struct AclArgs {
-    /// Only this role: monitor, analyzer, responder, alert, operator.
+    /// Only this role: monitor, analyzer, responder, alert, operator, archiver.
     #[arg(long, value_name = "ROLE")]
     pub role: Option<Role>,
     /// File with the password; its SHA-256 is printed.

@@ -3,6 +3,7 @@
 //! An implementation brings a [`Harness`] that does to a log what the world does to it, and calls
 //! [`log_contract!`](crate::log_contract) with an expression that makes one.
 
+pub mod along;
 pub mod append;
 pub mod commit;
 pub mod events;
@@ -261,6 +262,14 @@ macro_rules! log_contract {
                 a_reaped_group_does_not_keep_entries,
                 a_lost_group_without_members_is_reaped,
                 a_group_with_a_reading_member_is_not_reaped,
+            }
+            along {
+                a_group_that_reads_along_is_made_where_it_stands,
+                a_group_that_reads_along_goes_on_and_never_back,
+                what_a_group_that_reads_along_is_done_with_may_be_trimmed,
+                a_lost_group_that_reads_along_is_made_anew_at_its_cursor,
+                a_group_that_reads_along_makes_a_missing_stream,
+                a_group_that_reads_along_is_reaped_when_it_is_silent,
             }
             forgetting {
                 nothing_is_trimmed_before_every_group_has_acknowledged_it,

@@ -291,6 +291,20 @@ impl EventLog for MemoryLog {
         Ok(Box::new(MemoryReader::new(self.clone(), membership, &mut state, now)))
     }
 
+    async fn advance(
+        &self,
+        group: Role,
+        partition: Partition,
+        positions: &[(StreamName, EntryId)],
+    ) -> Result<(), LogError> {
+        self.write(|state, now| {
+            for (stream, id) in positions {
+                state.part(partition).advance(group, stream, *id, now);
+            }
+            Ok(())
+        })
+    }
+
     async fn take_due(
         &self,
         role: Role,

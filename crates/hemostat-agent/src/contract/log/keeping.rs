@@ -11,7 +11,7 @@ use super::status::group;
 use super::{BLOCK, Harness, INPUT, ROLE, SPAN, all, commit, join, made, member, places, take};
 use crate::log::{Counted, EntryId, EventLog, HeldBy, Membership, Shelter, StreamName, Trim, Trimmed};
 
-const GROUPS: Shelter = Shelter::Groups { archived: None };
+pub(super) const GROUPS: Shelter = Shelter::Groups { archived: None };
 
 /// Case: pending and unread entries of the slowest group stay, whatever others have done.
 pub async fn what_a_group_needs_is_not_trimmed(harness: &dyn Harness) {
@@ -230,7 +230,7 @@ fn step(log: &Arc<dyn EventLog>, stream: &StreamName, shelter: Shelter) -> Trim 
 }
 
 /// Makes such a step, after everything in the log has grown old.
-async fn trim(
+pub(super) async fn trim(
     harness: &dyn Harness,
     log: &Arc<dyn EventLog>,
     stream: &StreamName,

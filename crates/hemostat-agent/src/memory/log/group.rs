@@ -32,6 +32,11 @@ impl Group {
         self.delivered
     }
 
+    /// Moves on to `id` without a delivery.
+    pub(super) fn advance(&mut self, id: EntryId) {
+        self.delivered = self.delivered.max(id);
+    }
+
     pub(super) fn pending_count(&self) -> u64 {
         self.pending.len() as u64
     }

@@ -249,6 +249,16 @@ impl EventLog for Client {
         Ok(Box::new(Reader { line: Arc::clone(&self.0), reader, membership, kept_back: VecDeque::new() }))
     }
 
+    async fn advance(
+        &self,
+        group: Role,
+        partition: Partition,
+        positions: &[(StreamName, EntryId)],
+    ) -> Result<(), LogError> {
+        let log: &dyn EventLog = &self.0.stage.log;
+        self.0.send(log.advance(group, partition, positions)).await
+    }
+
     async fn take_due(
         &self,
         role: Role,

@@ -27,6 +27,30 @@ impl Part {
             .or_insert(Member { seen: now, lost: 0 });
     }
 
+    /// Moves a group that reads along.
+    pub(in crate::memory::log) fn advance(
+        &mut self,
+        role: Role,
+        stream: &StreamName,
+        id: EntryId,
+        now: Timestamp,
+    ) {
+        self.member_seen(stream, role, now);
+        // A new stream numbers its entries from there on; in one that ends before, the id is another stream's.
+        let exists = self.streams.contains_key(stream);
+        let last = self.last_ids.entry(stream.clone()).or_insert(EntryId::ZERO);
+        if !exists {
+            *last = (*last).max(id);
+        }
+        let known = id <= *last;
+        let group = self.group(stream, role);
+        if known {
+            group.advance(id);
+        }
+        let cursor = group.cursor();
+        self.cursors.insert((stream.clone(), role), cursor);
+    }
+
     /// A pending entry of the group is not in the stream any more: it is taken off the group and counted.
     pub(in crate::memory::log) fn lost(
         &mut self,

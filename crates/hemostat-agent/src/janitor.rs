@@ -5,10 +5,12 @@
 //! trims it, so two janitors at once, or one that was away for a while, do no harm.
 //!
 //! Invariants:
-//! - J-1: samples go by age. Everything else goes when it is old and every registered group has acknowledged it (L-4).
+//! - J-1: samples go by age, and where an archiver reads along, when the archive has them. Everything else goes when it
+//!   is old and every registered group, the archiver's among them, has dealt with it (L-4).
 //! - J-2: a group keeps entries as long as somebody has been a member of it within [`Settings::group_ttl`]. One that is
 //!   taken away for that reason is told, and its cursor stays.
-//! - J-3: samples are the ballast: while the log is nearly full, ever younger ones go, down to [`SAMPLES_LEAST`].
+//! - J-3: samples are the ballast: while the log is nearly full, ever younger ones go, down to [`SAMPLES_LEAST`], whether
+//!   the archive has them or not.
 //! - J-4: no step takes the log longer than some hundred microseconds, and between two steps others have their turn.
 //!
 //! What else is kept, and why it needs no janitor: ids of events and commits end after a day by themselves; agents
@@ -114,25 +116,31 @@ impl Janitor {
         held: &mut Option<Held>,
     ) -> Result<(), Ended> {
         let (keep, shelter) = match stream.event_type() {
-            EventType::ContainerSample => (self.settings.samples, Shelter::None),
-            // Without an archive there is nothing to wait for.
+            EventType::ContainerSample => (self.settings.samples, Shelter::Archive),
+            // The archiver's group is one of them.
             _ => (self.settings.events, Shelter::Groups { archived: None }),
         };
         let mut step = Trim { partition, stream, keep, shelter, most: STEP };
         self.trim_all(&step, held).await?;
-        if step.shelter != Shelter::None {
+        if step.shelter != Shelter::Archive {
             return Ok(());
         }
-        while SAMPLES_LEAST < step.keep {
+        loop {
             let pressure = self.log.pressure(partition).await?;
             if pressure.share() < Pressure::NORMAL {
                 return Ok(());
             }
-            step.keep = (step.keep / 2).max(SAMPLES_LEAST);
-            self.telemetry.samples_thrown_off(pressure, step.keep);
+            // First what is old, then ever younger ones; the archive keeps neither.
+            if step.shelter == Shelter::None {
+                if step.keep <= SAMPLES_LEAST {
+                    return Ok(());
+                }
+                step.keep = (step.keep / 2).max(SAMPLES_LEAST);
+                self.telemetry.samples_thrown_off(pressure, step.keep);
+            }
+            step.shelter = Shelter::None;
             self.trim_all(&step, held).await?;
         }
-        Ok(())
     }
 
     /// Makes the same step until it removes nothing.

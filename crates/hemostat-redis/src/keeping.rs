@@ -132,9 +132,10 @@ pub(crate) async fn trim(shared: &Shared, step: &Trim) -> Result<Trimmed, LogErr
     let mut call = TRIM.call(&shared.keys.seq(step.partition));
     call.arg(step.stream.to_string()).arg(millis(step.keep));
     match step.shelter {
-        Shelter::None => call.arg(0).arg(""),
-        Shelter::Groups { archived: None } => call.arg(1).arg(""),
-        Shelter::Groups { archived: Some(id) } => call.arg(1).arg(id.to_string()),
+        Shelter::None => call.arg("").arg(""),
+        Shelter::Archive => call.arg(Role::Archiver.as_str()).arg(""),
+        Shelter::Groups { archived: None } => call.arg("*").arg(""),
+        Shelter::Groups { archived: Some(id) } => call.arg("*").arg(id.to_string()),
     };
     call.arg(step.most.max(1));
     // A repetition goes on where the first call ended.

@@ -267,6 +267,7 @@ macro_rules! log_contract {
                 a_group_that_reads_along_is_made_where_it_stands,
                 a_group_that_reads_along_goes_on_and_never_back,
                 what_a_group_that_reads_along_is_done_with_may_be_trimmed,
+                what_only_the_archive_keeps_waits_for_no_other_group,
                 a_lost_group_that_reads_along_is_made_anew_at_its_cursor,
                 a_group_that_reads_along_makes_a_missing_stream,
                 a_group_that_reads_along_is_reaped_when_it_is_silent,

@@ -54,6 +54,22 @@ async fn under_pressure_younger_samples_go_and_nothing_else_does() {
 }
 
 #[tokio::test]
+async fn samples_wait_for_the_archive_unless_the_log_is_nearly_full() {
+    let log = log();
+    let port: Arc<dyn EventLog> = Arc::new(log.clone());
+    port.append(&[a_sample(1), a_sample(2), a_sample(3)]).await.unwrap();
+    let ids: Vec<_> = entries(&log, &SAMPLES).await;
+    port.advance(Role::Archiver, Partition(0), &[(SAMPLES, ids[1])]).await.unwrap();
+    log.advance(25 * HOUR);
+    log.append(&[a_sample(4)]).await.unwrap();
+    assert!(janitor(&log, "a").round(&mut None).await.is_ok());
+    assert_eq!(entries(&log, &SAMPLES).await[..2], ids[1..], "the last one that is archived stays");
+    log.set_pressure(Pressure { used: 90, limit: Some(100) });
+    assert!(janitor(&log, "a").round(&mut None).await.is_ok());
+    assert_eq!(count(&log, &SAMPLES).await, 1, "the youngest stays");
+}
+
+#[tokio::test]
 async fn old_events_wait_for_a_slow_group_and_go_when_it_is_done() {
     let log = log();
     let mut reader = log.join(membership()).await.unwrap();
@@ -141,7 +157,12 @@ fn membership() -> Membership {
 }
 
 async fn count(log: &MemoryLog, stream: &StreamName) -> usize {
-    log.range(Partition(0), stream, EntryId::ZERO, 100_000).await.unwrap().len()
+    entries(log, stream).await.len()
+}
+
+async fn entries(log: &MemoryLog, stream: &StreamName) -> Vec<EntryId> {
+    let entries = log.range(Partition(0), stream, EntryId::ZERO, 100_000).await.unwrap();
+    entries.into_iter().map(|entry| entry.at.id).collect()
 }
 
 fn reaped(janitor: &Janitor) -> f64 {

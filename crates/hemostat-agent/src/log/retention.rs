@@ -26,8 +26,11 @@ pub struct Trim {
 /// What keeps entries besides their age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shelter {
-    /// Nothing: measurements, which are worthless when they are old.
+    /// Nothing: measurements, which are worthless when they are old, while the log has no room for more.
     None,
+    /// The archive alone: what the group of the archiver, where it is registered on the stream, has not come to stays.
+    /// Measurements wait for nobody else.
+    Archive,
     /// Every registered group, also one that was lost and is not made anew yet: what it has not acknowledged stays
     /// (L-4). And where there is an archive, what it does not have yet.
     Groups {

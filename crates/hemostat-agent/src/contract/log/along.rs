@@ -8,7 +8,7 @@ use super::events::{changes, host};
 use super::keeping::{GROUPS, trim};
 use super::status::group;
 use super::{Harness, INPUT, OUTPUT, SPAN, all, places};
-use crate::log::{Counted, EntryId, EventLog, HeldBy, StreamName};
+use crate::log::{Counted, EntryId, EventLog, HeldBy, Shelter, StreamName};
 
 /// Case: nothing comes again that was dealt with before the group was there.
 pub async fn a_group_that_reads_along_is_made_where_it_stands(harness: &dyn Harness) {
@@ -39,6 +39,18 @@ pub async fn what_a_group_that_reads_along_is_done_with_may_be_trimmed(harness: 
     let trimmed = trim(harness, &log, &INPUT, GROUPS).await;
     assert_eq!((trimmed.removed, trimmed.up_to), (2, ids[2]), "the last one it is done with stays");
     assert_eq!(group(&log, ROLE, &INPUT).await.unread, Counted::exactly(1));
+}
+
+/// Case: measurements, which wait for the archive and for no other group.
+pub async fn what_only_the_archive_keeps_waits_for_no_other_group(harness: &dyn Harness) {
+    let (log, ids) = given(harness, 3).await;
+    let _other = super::join(&log, "a").await;
+    advance(&log, &INPUT, ids[1]).await;
+    let trimmed = trim(harness, &log, &INPUT, Shelter::Archive).await;
+    assert_eq!((trimmed.removed, trimmed.held_by), (1, HeldBy::Group(ROLE.to_string())));
+    harness.lose_groups().await;
+    assert_eq!(trim(harness, &log, &INPUT, Shelter::Archive).await.removed, 0);
+    assert_eq!(trim(harness, &log, &INPUT, Shelter::None).await.removed, 2);
 }
 
 /// Case: a failover lost the group; its cursor is there, and neither call moves it back.

@@ -97,10 +97,15 @@ impl Part {
     pub(in crate::memory::log) fn trim(&mut self, step: &Trim, now: Timestamp) -> Trimmed {
         let oldest = EntryId { ms: (now - step.keep).millis(), n: 0 };
         let mut bound = (oldest, HeldBy::Age);
-        if let Shelter::Groups { archived } = step.shelter {
-            let archived = archived.map(|id| (id, HeldBy::Archive));
+        if step.shelter != Shelter::None {
+            let archived = match step.shelter {
+                Shelter::Groups { archived } => archived.map(|id| (id, HeldBy::Archive)),
+                Shelter::None | Shelter::Archive => None,
+            };
+            let counts = |role| step.shelter != Shelter::Archive || role == Role::Archiver;
             let keys: BTreeSet<_> = self.groups.keys().chain(self.members.keys()).collect();
-            let needed = keys.into_iter().filter(|(stream, _)| *stream == step.stream).map(|key| {
+            let keys = keys.into_iter().filter(|(stream, role)| *stream == step.stream && counts(*role));
+            let needed = keys.map(|key| {
                 let by = HeldBy::Group(key.1.to_string());
                 match self.groups.get(key) {
                     Some(group) => (group.oldest_pending().unwrap_or(group.delivered()), by),

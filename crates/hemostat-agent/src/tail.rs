@@ -60,6 +60,13 @@ impl Tail {
         Self { log, from, skip, page: PAGE, partitions }
     }
 
+    /// Reads no other partition than this one.
+    #[must_use]
+    pub fn only(mut self, partition: Partition) -> Self {
+        self.partitions.retain(|other, _| *other == partition);
+        self
+    }
+
     /// Goes on in one partition behind what somebody has read of each of its streams.
     pub fn resume(&mut self, partition: Partition, read: impl IntoIterator<Item = (StreamName, EntryId)>) {
         let streams = self.partitions.entry(partition).or_default();

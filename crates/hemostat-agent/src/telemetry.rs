@@ -17,6 +17,7 @@ use tracing::{debug, error, info, warn};
 use crate::containers::EngineError;
 use crate::log::{Abandoned, GroupStatus, LogError, Pressure, StreamName, Trimmed};
 
+mod archive;
 mod groups;
 pub mod names;
 #[cfg(test)]
@@ -50,6 +51,7 @@ pub struct Telemetry {
     notifications: IntCounterVec,
     agent_restarts: IntCounterVec,
     groups: groups::Groups,
+    archive: archive::Archive,
     trimmed: IntCounterVec,
     groups_reaped: IntCounter,
 }
@@ -123,6 +125,7 @@ impl Telemetry {
             verified: counters(r, names::VERIFIED, "Verdicts of verification.", &["verdict"]),
             notifications: counters(r, names::NOTIFICATIONS, "Notifications.", &["channel", "outcome"]),
             groups: groups::Groups::register(r),
+            archive: archive::Archive::register(r),
             trimmed: counters(r, names::TRIMMED, "Entries trimmed away.", &["stream"]),
             groups_reaped: counter(r, names::GROUPS_REAPED, "Groups taken away for lack of members."),
             agent_restarts: by_role(names::AGENT_RESTARTS, "Restarts of an agent after a failure."),

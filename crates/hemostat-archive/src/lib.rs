@@ -10,6 +10,7 @@
 //!   reader who has the public key can tell.
 //! - a body can be taken out of the archive without breaking A-2 for anything else.
 
+mod archiver;
 mod chain;
 mod frame;
 mod head;
@@ -22,6 +23,7 @@ mod store;
 #[cfg(test)]
 mod testing;
 
+pub use archiver::Archiver;
 pub use chain::{Chain, Digest, DigestError, Tree};
 pub use frame::FrameError;
 pub use head::{Head, HeadError, Loss, ObjectRef, Redaction, Signed, VERSION};

@@ -68,5 +68,17 @@ pub const GROUP_SILENCE: &str = "hemostat_group_silence_seconds";
 pub const TRIMMED: &str = "hemostat_trimmed_entries_total";
 /// Groups taken away by this process because they had no member any more.
 pub const GROUPS_REAPED: &str = "hemostat_groups_reaped_total";
+/// Segments sealed and published by this process, by partition; so are those that follow.
+pub const ARCHIVE_SEGMENTS: &str = "hemostat_archive_segments_total";
+/// Events in published segments.
+pub const ARCHIVE_EVENTS: &str = "hemostat_archive_events_total";
+/// Bytes of published segments.
+pub const ARCHIVE_BYTES: &str = "hemostat_archive_bytes_total";
+/// Age of the oldest event that was read and is not archived; 0 where there is none.
+pub const ARCHIVE_BEHIND: &str = "hemostat_archive_behind_seconds";
+/// Numbers that were missing in the log before they were archived.
+pub const ARCHIVE_LOST: &str = "hemostat_archive_lost_events_total";
+/// Failed requests to the archive.
+pub const ARCHIVE_ERRORS: &str = "hemostat_archive_errors_total";
 /// Times the agent was started again after it had failed, by role.
 pub const AGENT_RESTARTS: &str = "hemostat_agent_restarts_total";

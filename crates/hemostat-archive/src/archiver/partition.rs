@@ -1,0 +1,334 @@
+//! The archiver at work on one partition: standing by for the lease, then reading, sealing and publishing under it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use hemostat_agent::health::Tick;
+use hemostat_agent::log::{EntryId, Lease, LogError, Partition, Stored, StreamName};
+use hemostat_agent::tail::Tail;
+use hemostat_event::{HostName, Role, Timestamp};
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::Archiver;
+use crate::head::{Head, Signed};
+use crate::keys::KeyId;
+use crate::record::{Record, Salts};
+use crate::seal::{Sealed, Sealer};
+use crate::store::ArchiveError;
+
+/// The archiver of one partition.
+pub(super) struct Worker<'a> {
+    with: &'a Archiver,
+    partition: Partition,
+    /// Where the lease is: in the partition itself, so that it is there when the partition is.
+    place: HostName,
+    tick: Tick,
+    failures: u32,
+}
+
+/// Why a tenure is interrupted, or over.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// The log did not do what it was asked; the tenure goes on.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The store did not; the tenure goes on.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// Another archiver has the lease.
+    #[error("another archiver works on this partition")]
+    Standby,
+    /// Another archiver has made the segment that is to be published.
+    #[error("another archiver has made this segment")]
+    Overtaken,
+    /// The last segment was sealed by a key that has not named this one as its successor.
+    #[error(
+        "the archive was sealed by the key {there}, and not by this one, {here}; give the archiver that key"
+    )]
+    OtherKey {
+        /// The key of the last segment.
+        there: KeyId,
+        /// The key of this archiver.
+        here: KeyId,
+    },
+}
+
+/// The work under a lease.
+struct Tenure {
+    tail: Tail,
+    /// Read and not sealed yet. An entry leaves it in the step that puts it into the segment.
+    queue: VecDeque<Stored>,
+    salts: Salts,
+    sealer: Sealer,
+    /// When the first entry of the open segment came.
+    opened: Option<Instant>,
+    /// Log time of the oldest entry that is not published.
+    oldest: Option<Timestamp>,
+    /// Sealed and not published yet.
+    sealed: Option<Sealed>,
+    /// How far the group was moved, and when.
+    moved: BTreeMap<StreamName, EntryId>,
+    moved_at: Option<Instant>,
+}
+
+struct Held {
+    lease: Lease,
+    asked: Instant,
+}
+
+impl<'a> Worker<'a> {
+    pub(super) fn new(with: &'a Archiver, partition: Partition) -> Self {
+        let tick = with.board.part(lease_name(partition), EVERY_MAX.max(WAIT_MAX));
+        let mut names = (0_u32..).map(|n| HostName::new(format!("archiver-{n}")).expect("a plain word"));
+        let place = names.find(|host| with.log.partition_of(host) == partition);
+        let place = place.expect("every partition has names of hosts");
+        Self { with, partition, place, tick, failures: 0 }
+    }
+
+    /// Works whenever it has the lease, until `stop` is cancelled.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let (mut held, mut tenure) = (None, None);
+        // A request that hangs must not keep a stop waiting.
+        while let Some(step) = stop.run_until_cancelled(self.step(&mut held, &mut tenure)).await {
+            self.tick.tick();
+            let wait = match step {
+                Ok(wait) => {
+                    self.recovered();
+                    wait
+                }
+                Err(failure) => {
+                    if matches!(failure, Failure::Standby | Failure::Overtaken | Failure::OtherKey { .. }) {
+                        tenure = None;
+                    }
+                    self.failed(&failure)
+                }
+            };
+            self.tell_lag(tenure.as_ref()).await;
+            let _stopped = timeout(wait, stop.cancelled()).await;
+        }
+        if let (Some(_), Some(tenure)) = (&held, &mut tenure)
+            && let Ok(Err(failure)) = timeout(FINISH, self.finish(tenure)).await
+        {
+            // What is not in the archive is still in the log.
+            self.failed(&failure);
+        }
+        if let Some(held) = held {
+            // Others need not wait for its end; if this fails they do.
+            let _hangs = timeout(RELEASE, self.with.log.release(&held.lease, &self.with.instance)).await;
+        }
+    }
+
+    /// One round. Answers with the time until the next one.
+    async fn step(&self, held: &mut Option<Held>, tenure: &mut Option<Tenure>) -> Result<Duration, Failure> {
+        self.hold(held).await?;
+        let tenure = match tenure {
+            Some(tenure) => tenure,
+            None => tenure.insert(self.begin().await?),
+        };
+        self.publish(tenure).await?;
+        let nothing_new = !self.read(tenure).await?;
+        let settings = &self.with.settings;
+        if tenure.opened.is_some_and(|opened| settings.age <= opened.elapsed()) {
+            self.seal(tenure).await?;
+        }
+        self.advance(tenure).await?;
+        let every = (settings.age / 4).clamp(EVERY_MIN, EVERY_MAX);
+        Ok(if nothing_new { every } else { Duration::ZERO })
+    }
+
+    /// Begins where the archive ends.
+    async fn begin(&self) -> Result<Tenure, Failure> {
+        let last = self.with.archive.last(self.partition.0).await?;
+        if let Some(last) = &last {
+            self.may_follow(last).await?;
+        }
+        let sealer = Sealer::new(self.partition.0, last);
+        let mut tail = Tail::new(self.with.log.clone(), None, Vec::new()).only(self.partition);
+        tail.resume(self.partition, sealer.position().0);
+        Ok(Tenure {
+            tail,
+            queue: VecDeque::new(),
+            salts: Salts::default(),
+            sealer,
+            opened: None,
+            oldest: None,
+            sealed: None,
+            moved: BTreeMap::new(),
+            moved_at: None,
+        })
+    }
+
+    /// Whether this archiver's key is the one that sealed last, or was named by it.
+    async fn may_follow(&self, last: &Signed<Head>) -> Result<(), Failure> {
+        let (there, here) = (&last.statement.key, self.with.key.public());
+        if *there == here.id() {
+            return Ok(());
+        }
+        let successions = self.with.archive.successions().await?;
+        let names = |told: &crate::Succession| told.predecessor == *there && told.successor == here;
+        if successions.iter().any(|told| names(&told.statement)) {
+            return Ok(());
+        }
+        Err(Failure::OtherKey { there: there.clone(), here: here.id() })
+    }
+
+    /// Reads on and puts what comes into segments. Says whether there was anything.
+    async fn read(&self, tenure: &mut Tenure) -> Result<bool, Failure> {
+        if tenure.queue.is_empty() {
+            tenure.queue.extend(tenure.tail.next_stored().await?);
+        }
+        let any = !tenure.queue.is_empty();
+        while let Some(stored) = tenure.queue.front() {
+            let salt = tenure.salts.draw();
+            // What was not written by us has no number and no place in the archive.
+            if let Some(record) = Record::read(stored.at.stream.clone(), stored.at.id, &stored.fields, salt) {
+                if tenure.sealer.begins_anew(&record) {
+                    self.seal(tenure).await?;
+                }
+                tenure.sealer.push(&record);
+                tenure.opened.get_or_insert_with(Instant::now);
+                tenure.oldest.get_or_insert_with(|| record.id.time());
+            }
+            tenure.queue.pop_front();
+            if tenure.sealer.is_full(&self.with.settings) {
+                self.seal(tenure).await?;
+            }
+        }
+        Ok(any)
+    }
+
+    /// Ends the open segment, if there is one, and publishes it.
+    async fn seal(&self, tenure: &mut Tenure) -> Result<(), Failure> {
+        let sealed_ms = self.with.clock.now().await?.millis();
+        // The log does not tell the positions of its groups, only how much they have not read.
+        let cursors = BTreeMap::new();
+        tenure.sealed = tenure.sealer.seal(&self.with.key, cursors, sealed_ms, &self.with.instance);
+        tenure.opened = None;
+        self.publish(tenure).await
+    }
+
+    /// Publishes what is sealed, and moves the group behind it.
+    async fn publish(&self, tenure: &mut Tenure) -> Result<(), Failure> {
+        let Some(sealed) = &tenure.sealed else { return Ok(()) };
+        if !self.with.archive.publish(sealed.object.clone(), &sealed.head, &self.with.key).await? {
+            return Err(Failure::Overtaken);
+        }
+        let head = sealed.head.clone();
+        tenure.sealed = None;
+        tenure.oldest = None;
+        self.tell(&head.statement);
+        tenure.sealer.published(head);
+        self.advance(tenure).await
+    }
+
+    /// Moves the group to what is published, on every stream there is; also where nothing is new, now and then, as a
+    /// sign of life.
+    async fn advance(&self, tenure: &mut Tenure) -> Result<(), Failure> {
+        let log = &self.with.log;
+        let (mut positions, _) = tenure.sealer.position();
+        for stream in log.streams(self.partition).await? {
+            positions.entry(stream).or_insert(EntryId::ZERO);
+        }
+        let fresh = tenure.moved_at.is_some_and(|at| at.elapsed() < SIGN);
+        if fresh && positions == tenure.moved {
+            return Ok(());
+        }
+        let moved: Vec<_> = positions.iter().map(|(stream, id)| (stream.clone(), *id)).collect();
+        log.advance(Role::Archiver, self.partition, &moved).await?;
+        (tenure.moved, tenure.moved_at) = (positions, Some(Instant::now()));
+        Ok(())
+    }
+
+    /// Takes the lease, or renews it when it is time.
+    async fn hold(&self, held: &mut Option<Held>) -> Result<(), Failure> {
+        if held.as_ref().is_some_and(|held| held.asked.elapsed() < LEASE / 3) {
+            return Ok(());
+        }
+        let (name, asked) = (lease_name(self.partition), Instant::now());
+        let lease = self.with.log.lease(&name, &self.place, &self.with.instance, LEASE).await?;
+        *held = lease.map(|lease| Held { lease, asked });
+        if held.is_some() { Ok(()) } else { Err(Failure::Standby) }
+    }
+
+    /// Reads what there is and seals it: the last thing before the end.
+    async fn finish(&self, tenure: &mut Tenure) -> Result<(), Failure> {
+        self.publish(tenure).await?;
+        while self.read(tenure).await? {}
+        self.seal(tenure).await
+    }
+
+    fn recovered(&mut self) {
+        if self.failures != 0 {
+            self.failures = 0;
+            self.with.telemetry.archive_reached(self.partition);
+        }
+        self.tick.ready(true, "sealing");
+    }
+
+    /// Tells a failure; answers with the time to wait.
+    fn failed(&mut self, failure: &Failure) -> Duration {
+        let telemetry = &self.with.telemetry;
+        match failure {
+            Failure::Standby => {
+                self.tick.ready(true, "standing by for another archiver");
+                return LEASE / 3;
+            }
+            Failure::Overtaken => telemetry.archive_overtaken(self.partition),
+            Failure::Log(error) => {
+                self.failures += 1;
+                telemetry.log_failed(Role::Archiver, error, self.failures);
+            }
+            Failure::Archive(_) | Failure::OtherKey { .. } => {
+                self.failures += 1;
+                telemetry.archive_failed(self.partition, failure, self.failures);
+            }
+        }
+        self.tick.ready(false, failure.to_string());
+        WAIT_FIRST.saturating_mul(1 << self.failures.saturating_sub(1).min(8)).min(WAIT_MAX)
+    }
+
+    fn tell(&self, head: &Head) {
+        let telemetry = &self.with.telemetry;
+        telemetry.segment_sealed(self.partition, head.number, head.count, head.object.bytes);
+        for loss in &head.losses {
+            match *loss {
+                crate::Loss::Missing { first_seq, last_seq } => {
+                    telemetry.archive_lost(self.partition, first_seq, last_seq);
+                }
+                crate::Loss::Restarted { expected_seq, found_seq } => {
+                    telemetry.archived_log_began_anew(self.partition, expected_seq, found_seq);
+                }
+            }
+        }
+    }
+
+    /// Tells how old the oldest entry is that was read and is not published.
+    async fn tell_lag(&self, tenure: Option<&Tenure>) {
+        let Some(tenure) = tenure else { return };
+        // The clock counts on while the log is away.
+        if let Ok(now) = self.with.clock.now().await {
+            let behind = tenure.oldest.map_or(Duration::ZERO, |oldest| now.since(oldest));
+            self.with.telemetry.archive_behind(self.partition, behind);
+        }
+    }
+}
+
+fn lease_name(partition: Partition) -> String {
+    format!("archiver:{}", partition.0)
+}
+
+/// How long the lease lasts: an archiver that dies is replaced within this time.
+const LEASE: Duration = Duration::from_secs(15);
+/// Shortest and longest time between two looks at a log that has nothing new; a quarter of the age of a segment.
+const EVERY_MIN: Duration = Duration::from_millis(50);
+const EVERY_MAX: Duration = Duration::from_secs(1);
+/// First and longest wait after a failure; doubled with every one. Shorter than the lease, so that it stays.
+const WAIT_FIRST: Duration = Duration::from_millis(250);
+const WAIT_MAX: Duration = Duration::from_secs(5);
+/// Time between two signs of life of the group: small beside the silence after which it is taken away, an hour at least.
+const SIGN: Duration = Duration::from_secs(60);
+/// Time to seal and publish at a shutdown.
+const FINISH: Duration = Duration::from_secs(5);
+/// Time to give the lease back at a shutdown.
+const RELEASE: Duration = Duration::from_millis(300);

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::chain::Digest;
-use crate::keys::{KeyId, KeyRing, PrivateKey, Signature};
+use crate::keys::{KeyId, KeyRing, PrivateKey, Signature, Succession};
 
 #[cfg(test)]
 mod tests;
@@ -180,10 +180,41 @@ impl<T: Serialize + DeserializeOwned> Signed<T> {
         file_bytes(&File { statement: self.statement.clone(), signature: self.signature })
     }
 
+    /// Statement and signature in one line, without its end; for files of many.
+    #[must_use]
+    pub fn to_line(&self) -> String
+    where
+        T: Clone,
+    {
+        let file = File { statement: self.statement.clone(), signature: self.signature };
+        serde_json::to_string(&file).expect("a statement has only values that JSON can write")
+    }
+
+    /// Reads a line. The digest is that of the file. Whether the signature is right is another question.
+    ///
+    /// # Errors
+    /// When it is not, byte for byte, what was written.
+    pub fn read_line(line: &str) -> Result<Self, HeadError>
+    where
+        T: Clone,
+    {
+        let file: File<T> = serde_json::from_str(line).map_err(HeadError::Unreadable)?;
+        let digest = Digest::of(&file_bytes(&file));
+        let read = Self { statement: file.statement, signature: file.signature, digest };
+        if read.to_line() == line { Ok(read) } else { Err(HeadError::NotCanonical) }
+    }
+
     /// Whether a key that is believed, the one with that name, signed it.
     #[must_use]
     pub fn is_signed_by(&self, key: &KeyId, ring: &KeyRing) -> bool {
         ring.has_signed(key, &canonical(&self.statement), &self.signature)
+    }
+}
+
+impl Signed<Succession> {
+    /// Has `ring` believe the successor, when the one before it says so; says whether it does.
+    pub fn admit_to(&self, ring: &mut KeyRing) -> bool {
+        ring.admit(&self.statement, &canonical(&self.statement), &self.signature)
     }
 }
 

@@ -208,6 +208,11 @@ impl KeyRing {
         self.0.get(key).is_some_and(|key| key.has_signed(message, signature))
     }
 
+    /// The names of the keys that are believed.
+    pub fn ids(&self) -> impl Iterator<Item = &KeyId> {
+        self.0.keys()
+    }
+
     /// Whether the key with that name is believed.
     #[must_use]
     pub fn believes(&self, key: &KeyId) -> bool {

@@ -22,6 +22,7 @@ mod seal;
 mod store;
 #[cfg(test)]
 mod testing;
+mod verify;
 
 pub use archiver::Archiver;
 pub use chain::{Chain, Digest, DigestError, Tree};
@@ -33,3 +34,6 @@ pub use read::{Reader, Selection};
 pub use record::{Body, Record, RecordError, Salts};
 pub use seal::{Sealed, Sealer, Settings};
 pub use store::{Archive, ArchiveError, HeadName, Place, PlaceError, Tip};
+pub use verify::{
+    At, Finding, FindingKind, Note, NoteKind, PartitionReport, Progress, Report, Witness, verify,
+};

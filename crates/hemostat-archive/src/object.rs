@@ -210,6 +210,8 @@ impl Writer {
 #[derive(Debug, Clone)]
 pub struct Frames {
     bytes: Bytes,
+    /// Where the index begins.
+    index_offset: u64,
     /// What is in which of them.
     pub index: Index,
 }
@@ -235,7 +237,20 @@ impl Frames {
         }
         let index = frame::decompress(&bytes[offset..footer], raw_length)?;
         let index = rmp_serde::from_slice(&index).map_err(|error| ObjectError::Index(error.into()))?;
-        Ok(Self { bytes, index })
+        Ok(Self { bytes, index_offset: offset as u64, index })
+    }
+
+    /// Whether the frames stand one behind the other, from the beginning to the index: nothing is between them.
+    #[must_use]
+    pub fn are_gapless(&self) -> bool {
+        let mut end = MAGIC.len() as u64;
+        for frame in &self.index.frames {
+            if frame.offset != end {
+                return false;
+            }
+            end += u64::from(frame.length);
+        }
+        end == self.index_offset
     }
 
     /// The entries of one frame, in order.

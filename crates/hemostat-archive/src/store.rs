@@ -12,6 +12,7 @@
 //!   archiver left that died half-way.
 //! - S-2: a head is made once and never written over; of two archivers one makes it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -137,6 +138,27 @@ impl Archive {
         std::fs::create_dir_all(folder).map_err(|error| refuse(error.into()))?;
         let store = LocalFileSystem::new_with_prefix(folder).map_err(|error| refuse(error.into()))?;
         Ok(Self { store: Arc::new(store.with_fsync(true)) })
+    }
+
+    /// Every file of the archive, whoever made it: its path below the archive, and its length in bytes. In order.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn files(&self) -> Result<BTreeMap<String, u64>, ArchiveError> {
+        let listed = self.store.list(None).map_ok(|object| (object.location.to_string(), object.size));
+        Ok(listed.try_collect().await?)
+    }
+
+    /// The bytes of a file by its path below the archive; `None` where there is none.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn file(&self, path: &str) -> Result<Option<Bytes>, ArchiveError> {
+        match self.bytes(&Path::from(path)).await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(ArchiveError::Store(object_store::Error::NotFound { .. })) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The partitions that have segments, in order.
@@ -359,11 +381,11 @@ impl HeadName {
         Self { partition: head.partition, number: head.number, revision: head.revision }
     }
 
-    fn path(self) -> Path {
+    pub(crate) fn path(self) -> Path {
         folder(self.partition).join(format!("s{:010}.r{:03}.json", self.number, self.revision))
     }
 
-    fn read(partition: u16, name: &str) -> Option<Self> {
+    pub(crate) fn read(partition: u16, name: &str) -> Option<Self> {
         let (number, rest) = name.strip_prefix('s')?.split_once(".r")?;
         let revision = rest.strip_suffix(".json")?.parse().ok()?;
         let head = Self { partition, number: number.parse().ok()?, revision };
@@ -376,13 +398,13 @@ pub(crate) fn object_name(number: u64, digest: Digest) -> String {
     format!("s{number:010}-{}{OBJECT}", &digest.to_string()[..16])
 }
 
-const OBJECT: &str = ".seg";
-const KEYS: &str = "keys";
+pub(crate) const OBJECT: &str = ".seg";
+pub(crate) const KEYS: &str = "keys";
 
-fn folder(partition: u16) -> Path {
+pub(crate) fn folder(partition: u16) -> Path {
     Path::from(format!("p{partition:05}"))
 }
 
-fn tip_path(partition: u16) -> Path {
+pub(crate) fn tip_path(partition: u16) -> Path {
     folder(partition).join("tip.json")
 }

@@ -140,6 +140,12 @@ impl Archive {
         Ok(Self { store: Arc::new(store.with_fsync(true)) })
     }
 
+    /// The archive in `store`.
+    #[cfg(test)]
+    pub(crate) fn within(store: impl ObjectStore) -> Self {
+        Self { store: Arc::new(store) }
+    }
+
     /// Every file of the archive, whoever made it: its path below the archive, and its length in bytes. In order.
     ///
     /// # Errors

@@ -11,6 +11,8 @@
 
 mod continuity;
 mod finding;
+#[cfg(test)]
+mod mutations;
 mod segment;
 mod witness;
 

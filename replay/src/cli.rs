@@ -64,6 +64,8 @@ pub(crate) enum Command {
     State(crate::state::StateArgs),
     /// Show what changed of that between two points
     Diff(crate::state::DiffArgs),
+    /// Prove that the archive is what was sealed, or say what was done to it
+    Verify(crate::verify::VerifyArgs),
     /// Print a completion script for a shell
     Completion {
         /// The shell.

@@ -9,6 +9,7 @@ mod source;
 mod state;
 mod test;
 mod timeline;
+mod verify;
 mod what_if;
 
 use std::process::ExitCode;
@@ -41,6 +42,7 @@ async fn main() -> ExitCode {
         Command::State(args) => state::run(&from, &args).await,
         Command::Diff(args) => state::diff(&from, &args).await,
         Command::Timeline(args) => timeline::run(&from, &args).await,
+        Command::Verify(args) => verify::run(&args, &from).await,
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -6,3 +6,4 @@ mod rig;
 mod state;
 mod story;
 mod timeline;
+mod verify;

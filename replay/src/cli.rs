@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::export::{CheckExportArgs, ExportArgs};
+
 /// Reconstructs incidents, verifies the archive and exports the log of HemoStat.
 #[derive(Debug, Parser)]
 #[command(name = "hemostat-replay", version, max_term_width = 110, propagate_version = true)]
@@ -66,6 +68,10 @@ pub(crate) enum Command {
     Diff(crate::state::DiffArgs),
     /// Prove that the archive is what was sealed, or say what was done to it
     Verify(crate::verify::VerifyArgs),
+    /// Export for an audit, with a manifest
+    Export(Box<ExportArgs>),
+    /// Check an export against its manifest
+    CheckExport(CheckExportArgs),
     /// Print a completion script for a shell
     Completion {
         /// The shell.

@@ -1,6 +1,7 @@
 //! `hemostat-replay`: what was, from the log, its archive, or a recording. Reads only.
 
 mod cli;
+mod export;
 mod record;
 mod recording;
 mod rules;
@@ -37,6 +38,8 @@ async fn main() -> ExitCode {
         }
         Command::Test(args) => test::run(&from, &args).await,
         Command::WhatIf(args) => what_if::run(&from, &args).await,
+        Command::Export(args) => export::run(&from, &args).await,
+        Command::CheckExport(args) => export::check(&args),
         Command::Info => info(&from).await,
         Command::Record(args) => record::run(&from, &args).await,
         Command::State(args) => state::run(&from, &args).await,

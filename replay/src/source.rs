@@ -6,9 +6,10 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use hemostat_agent::log::{EventLog, Partition};
 use hemostat_agent::tail::Tail;
-use hemostat_archive::{Archive, Record, Sealer, Selection};
+use hemostat_archive::{Archive, Digest, Head, Loss, Record, Sealer, Selection, Signed};
 use hemostat_event::{EventType, Timestamp};
 use hemostat_redis::{RedisLog, RedisSettings};
+use serde::{Deserialize, Serialize};
 
 use crate::cli::FromArgs;
 use crate::recording::Recording;
@@ -30,6 +31,42 @@ pub(crate) struct Source {
     archived: BTreeMap<u16, u64>,
     /// Whether anything was read.
     is_empty: bool,
+    /// What the heads say, by partition that was begun.
+    sealed: BTreeMap<u16, Sealed>,
+}
+
+/// What the heads of a partition say, taken together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Sealed {
+    /// Segments.
+    pub segments: u64,
+    /// Entries: the sum over all heads.
+    pub entries: u64,
+    /// The number of the first entry.
+    pub first_seq: u64,
+    /// The number of the last entry.
+    pub last_seq: u64,
+    /// The chain after the last entry.
+    pub chain_after: Digest,
+    /// The life of the log that the last entry is of, from 1.
+    pub epoch: u32,
+    /// What was lost before it could be sealed.
+    pub losses: Vec<Loss>,
+}
+
+impl Sealed {
+    fn of(heads: &[Signed<Head>]) -> Option<Self> {
+        let (first, last) = (&heads.first()?.statement, &heads.last()?.statement);
+        Some(Self {
+            segments: heads.len() as u64,
+            entries: heads.iter().map(|head| head.statement.count).sum(),
+            first_seq: first.first_seq,
+            last_seq: last.last_seq,
+            chain_after: last.chain_after,
+            epoch: last.epoch,
+            losses: heads.iter().flat_map(|head| head.statement.losses.clone()).collect(),
+        })
+    }
 }
 
 /// The segments of one partition that are left.
@@ -86,6 +123,7 @@ impl Source {
             selection,
             tail: None,
             archived: BTreeMap::new(),
+            sealed: BTreeMap::new(),
             is_empty: true,
         }
     }
@@ -148,6 +186,16 @@ impl Source {
         Ok(None)
     }
 
+    /// What the heads of the archive say, by partition; complete when [`Source::next`] has come to the live log.
+    pub(crate) fn sealed(&self) -> &BTreeMap<u16, Sealed> {
+        &self.sealed
+    }
+
+    /// Whether the archive is read to its end: what came last came from the live log.
+    pub(crate) fn is_live(&self) -> bool {
+        self.segments.is_none() && self.partitions.is_empty()
+    }
+
     async fn archived_ones(&mut self) -> anyhow::Result<Option<Vec<Read>>> {
         let Some(archive) = &self.archive else { return Ok(None) };
         loop {
@@ -172,8 +220,9 @@ impl Source {
                 self.segments = None;
             }
             let Some(partition) = self.partitions.pop() else { return Ok(None) };
-            let heads = archive.heads(partition).await?.into_iter();
-            self.segments = Some(Segments { partition, heads });
+            let heads = archive.heads(partition).await?;
+            self.sealed.extend(Sealed::of(&heads).map(|sealed| (partition, sealed)));
+            self.segments = Some(Segments { partition, heads: heads.into_iter() });
         }
     }
 }

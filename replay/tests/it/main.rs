@@ -1,6 +1,7 @@
 //! The program as its users run it, on archives made for the purpose.
 
 mod decided_again;
+mod export;
 mod made;
 mod rig;
 mod state;

@@ -15,6 +15,7 @@ use hemostat_agent::notifier::Notifier;
 use hemostat_agent::perform::{Acting, Consulting, Telling};
 use hemostat_agent::run::{self, Agent};
 use hemostat_agent::telemetry::{Telemetry, chain};
+use hemostat_archive::{Archive, Archiver, PrivateKey};
 use hemostat_core::diagnose::Analyzer;
 use hemostat_core::notify::{self, Alerter};
 use hemostat_core::remediate::Responder;
@@ -46,12 +47,22 @@ pub(crate) struct Shared {
     pub telemetry: Arc<Telemetry>,
     /// Signs of life.
     pub board: Arc<HealthBoard>,
+    /// The archive and its key; only the archiver needs them.
+    pub sealing: Option<Sealing>,
 }
 
-/// Starts `roles`, each under supervision; they end when `stop` is cancelled.
-pub(crate) fn start(shared: &Shared, roles: &[Role], stop: &CancellationToken) -> JoinSet<()> {
+/// Where the archiver puts segments, and what seals them.
+#[derive(Clone)]
+pub(crate) struct Sealing {
+    /// The archive.
+    pub archive: Archive,
+    /// The key.
+    pub key: Arc<PrivateKey>,
+}
+
+/// Starts what every process does besides: it looks at the groups and stands by as the janitor.
+pub(crate) fn start_besides(shared: &Shared, stop: &CancellationToken) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    // Every process looks at the groups and stands by as the janitor.
     tasks.spawn(lookout::run(Arc::clone(&shared.log), Arc::clone(&shared.telemetry), stop.clone()));
     let janitor = Janitor {
         log: Arc::clone(&shared.log),
@@ -60,6 +71,12 @@ pub(crate) fn start(shared: &Shared, roles: &[Role], stop: &CancellationToken) -
         telemetry: Arc::clone(&shared.telemetry),
     };
     tasks.spawn(janitor.run(stop.clone()));
+    tasks
+}
+
+/// Starts `roles`, each under supervision; they end when `stop` is cancelled.
+pub(crate) fn start(shared: &Shared, roles: &[Role], stop: &CancellationToken) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
     for &role in roles {
         let (shared, telemetry, stop) = (shared.clone(), Arc::clone(&shared.telemetry), stop.clone());
         tasks.spawn(announce(shared.clone(), role, stop.clone()));
@@ -78,7 +95,10 @@ async fn run(shared: Shared, role: Role, stop: CancellationToken) -> anyhow::Res
         Role::Responder => responder(shared)?.run(stop).await.context("the responder ended"),
         Role::Alert => alerter(shared)?.run(stop).await.context("the alert agent ended"),
         Role::Operator => anyhow::bail!("the operator is a person"),
-        Role::Archiver => anyhow::bail!("the archiver has nothing to run with"),
+        Role::Archiver => {
+            archiver(&shared)?.run(stop).await;
+            Ok(())
+        }
     }
 }
 
@@ -138,6 +158,20 @@ fn alerter(shared: Shared) -> anyhow::Result<Agent<Alerter, Telling>> {
     ];
     let attempts_max = alert.attempts_max;
     Ok(agent(shared, role, performer, streams.map(StreamName::Type).to_vec(), Some(attempts_max)))
+}
+
+fn archiver(shared: &Shared) -> anyhow::Result<Archiver> {
+    let Sealing { archive, key } = shared.sealing.clone().context("the archiver needs an archive")?;
+    Ok(Archiver {
+        log: Arc::clone(&shared.log),
+        clock: Arc::clone(&shared.clock),
+        archive,
+        key,
+        settings: shared.config.archive.settings,
+        instance: instance(shared, Role::Archiver),
+        telemetry: Arc::clone(&shared.telemetry),
+        board: Arc::clone(&shared.board),
+    })
 }
 
 /// The channels that are configured.

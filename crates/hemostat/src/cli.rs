@@ -49,7 +49,8 @@ pub(crate) struct SettingsArgs {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run all agents in one process; starts a private redis-server when no Redis is configured
+    /// Run all agents in one process, and the archiver where `archive.url` is set; starts a private redis-server when no
+    /// Redis is configured
     Up(UpArgs),
     /// Run the agent that watches containers
     Monitor,
@@ -59,6 +60,8 @@ pub(crate) enum Command {
     Responder,
     /// Run the agent that tells people
     Alert,
+    /// Run the archiver, which seals the event log into signed segments
+    Archiver,
     /// Show the event log
     Log(LogArgs),
     /// Show agents, groups and what waits

@@ -13,6 +13,7 @@ use hemostat_agent::telemetry::Telemetry;
 use hemostat_event::{HostName, Role};
 use hemostat_web::{Surface, VersionInfo};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::agents::{self, Shared};
@@ -60,22 +61,38 @@ pub(crate) fn share(
         instance,
         telemetry: Arc::new(Telemetry::new(env!("CARGO_PKG_VERSION"))),
         board: Arc::new(HealthBoard::new()),
+        sealing: None,
     }
 }
 
-/// Runs `roles` and the health endpoints until `stop` is cancelled, then drains.
+/// Runs `roles` and the health endpoints until `stop` is cancelled, then drains. The archiver ends last, so that it has
+/// what the others wrote until their end.
 ///
 /// # Errors
 /// Exit 3 when the wanted address is taken.
 pub(crate) async fn run(shared: &Shared, roles: &[Role], stop: CancellationToken) -> Result<(), Failure> {
     let serving = serve(shared, &stop).await?;
-    let mut agents = agents::start(shared, roles, &stop);
-    while let Some(ended) = agents.join_next().await {
-        ended.context("an agent's supervisor failed")?;
+    let (last, writing): (Vec<Role>, Vec<Role>) =
+        roles.iter().copied().partition(|role| *role == Role::Archiver);
+    let others_ended = CancellationToken::new();
+    let mut archiver = agents::start(shared, &last, &others_ended);
+    let mut besides = agents::start_besides(shared, &stop);
+    let mut agents = agents::start(shared, &writing, &stop);
+    for tasks in [&mut besides, &mut agents] {
+        join(tasks).await?;
     }
+    others_ended.cancel();
+    join(&mut archiver).await?;
     stop.cancel();
     serving.await;
     tracing::info!("stopped");
+    Ok(())
+}
+
+async fn join(tasks: &mut JoinSet<()>) -> Result<(), Failure> {
+    while let Some(ended) = tasks.join_next().await {
+        ended.context("an agent's supervisor failed")?;
+    }
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use hemostat_agent::log::EventLog;
 use hemostat_event::Role;
 use tokio::time::timeout;
 
-use super::{demo, run_agents};
+use super::{archiver, demo, run_agents};
 use crate::cli::{DemoArgs, UpArgs};
 use crate::config::Config;
 use crate::connect;
@@ -16,7 +16,7 @@ use crate::exit::Failure;
 /// Runs all agents until a signal comes or the time is over.
 ///
 /// # Errors
-/// Exit 3 when the engine or Redis is out of reach at the start.
+/// Exit 2 when the key of the archive cannot be used, 3 when the engine, Redis or the archive is out of reach at the start.
 pub(crate) async fn run(config: Config, args: &UpArgs) -> Result<(), Failure> {
     if args.demo {
         return demo::run(config, &DemoArgs { run_for: args.run_for, only: Vec::new(), keep: false }).await;
@@ -25,7 +25,12 @@ pub(crate) async fn run(config: Config, args: &UpArgs) -> Result<(), Failure> {
     let (engine, host) = connect::engine(&config).await?;
     let (log, managed) = connect::log_or_private(&config).await?;
     let log: Arc<dyn EventLog> = Arc::new(log);
-    let shared = run_agents::share(config, log, Some(engine as Arc<dyn Containers>), host);
+    let mut shared = run_agents::share(config, log, Some(engine as Arc<dyn Containers>), host);
+    let mut roles = Role::AGENTS.to_vec();
+    if shared.config.archive.url.is_some() {
+        shared.sealing = Some(archiver::open(&shared.config)?);
+        roles.push(Role::Archiver);
+    }
     tracing::info!(host = %shared.host, instance = shared.instance, "all agents start");
     if let Some(span) = args.run_for {
         let stop = stop.clone();
@@ -34,7 +39,7 @@ pub(crate) async fn run(config: Config, args: &UpArgs) -> Result<(), Failure> {
             stop.cancel();
         });
     }
-    let ended = run_agents::run(&shared, &Role::AGENTS, stop).await;
+    let ended = run_agents::run(&shared, &roles, stop).await;
     if let Some(managed) = managed {
         managed.shutdown().await;
     }

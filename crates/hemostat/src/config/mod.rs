@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hemostat_agent::janitor;
+use hemostat_archive::Place;
 use hemostat_core::{detect, diagnose, labels, notify, remediate};
 use hemostat_event::HostName;
 use hemostat_redis::DurabilitySettings;
@@ -40,6 +41,8 @@ pub(crate) struct Config {
     pub redis: Redis,
     /// What the log keeps.
     pub retention: janitor::Settings,
+    /// The archive.
+    pub archive: Archive,
     /// When writes count.
     pub durability: DurabilitySettings,
     /// Where the engine is, where the operator said it.
@@ -108,6 +111,17 @@ pub(crate) struct Redis {
     pub namespace: String,
     /// Partitions of a new log.
     pub partitions: Option<u16>,
+}
+
+/// The archive.
+#[derive(Debug, Clone)]
+pub(crate) struct Archive {
+    /// Where it is, where the operator said it; `up` archives only then.
+    pub url: Option<Place>,
+    /// The key that seals, where the operator said it.
+    pub key_file: Option<PathBuf>,
+    /// When a segment is closed.
+    pub settings: hemostat_archive::Settings,
 }
 
 /// The monitor.

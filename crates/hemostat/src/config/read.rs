@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use hemostat_agent::janitor;
 use hemostat_agent::telemetry::chain;
+use hemostat_archive::PlaceError;
 use hemostat_core::{detect, diagnose, labels, notify, remediate};
 use hemostat_event::{Channel, HostName, Mode};
 use hemostat_http::{SlackWebhook, Webhook};
 use hemostat_redis::{Durability, DurabilitySettings, RedisSettings};
 
 use super::source::{Origin, Values};
-use super::{Agent, Alert, Config, Format, Listen, Logging, Monitor, Redis, Secret};
+use super::{Agent, Alert, Archive, Config, Format, Listen, Logging, Monitor, Redis, Secret};
 
 /// Reads every value; what cannot be read is a problem and falls back to the default, so that one look finds all.
 pub(super) fn read(values: Values, problems: &mut Vec<String>) -> Config {
@@ -55,6 +56,16 @@ pub(super) fn read(values: Values, problems: &mut Vec<String>) -> Config {
             events: reader.read("retention.events", |text| at_least(text, Duration::from_secs(60))),
             // A member gives a sign of life every minute.
             group_ttl: reader.read("retention.group_ttl", |text| at_least(text, Duration::from_secs(3_600))),
+        },
+        archive: Archive {
+            url: reader
+                .optional("archive.url", |text| text.parse().map_err(|error: PlaceError| error.to_string())),
+            key_file: reader.optional("archive.key_file", |text| Ok(text.into())),
+            settings: hemostat_archive::Settings {
+                // A frame holds a quarter of a mebibyte; a segment is in memory as a whole.
+                bytes: reader.read("archive.seal_bytes", |text| in_range(text, 65_536, 1 << 30)),
+                age: reader.read("archive.seal_after", |text| at_least(text, Duration::from_millis(100))),
+            },
         },
         durability: DurabilitySettings {
             samples: reader.read("durability.samples", durability),

@@ -119,10 +119,13 @@ fn from_environment(given: &Given<'_>, values: &mut Values, problems: &mut Vec<S
         }
     }
     for name in &given.environment_names {
-        let Some(rest) = name.strip_prefix("HEMOSTAT_") else { continue };
-        let rest = rest.strip_suffix("_FILE").unwrap_or(rest);
+        if !name.starts_with("HEMOSTAT_") {
+            continue;
+        }
+        // Of some settings the name itself ends so.
+        let of_file = name.strip_suffix("_FILE").unwrap_or(name);
         let known = OTHER_VARIABLES.contains(&name.as_str())
-            || SETTINGS.iter().any(|setting| setting.variable() == format!("HEMOSTAT_{rest}"));
+            || SETTINGS.iter().any(|setting| [name.as_str(), of_file].contains(&setting.variable().as_str()));
         if !known {
             let near = SETTINGS
                 .iter()

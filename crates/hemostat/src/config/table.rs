@@ -96,6 +96,20 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Time without a member after which a group keeps no events any more; at least 1h.",
     ),
     plain(
+        "archive.url",
+        "",
+        "Folder of the archive, as a path or file:///…; `up` archives where it is set, `archiver` takes `archive` in data_dir when empty.",
+    ),
+    plain(
+        "archive.key_file",
+        "",
+        "Private key that seals the archive, in PEM; made when it is not there, `archive.key` in data_dir when empty.",
+    ),
+    // A megabyte of memory per megabyte of segment; eight are read in a tenth of a second.
+    plain("archive.seal_bytes", "8388608", "Size at which a segment is closed, in bytes."),
+    // What is not sealed is lost with Redis.
+    plain("archive.seal_after", "10s", "Age at which a segment is closed."),
+    plain(
         "durability.samples",
         "none",
         "When a sample counts as written: none (the primary has it), replica (replicas have it), fsync (on the disk).",

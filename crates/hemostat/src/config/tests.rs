@@ -38,6 +38,8 @@ fn the_defaults_are_a_valid_configuration() {
     // One Redis without replicas is what most begin with.
     assert_eq!(config.durability, hemostat_redis::DurabilitySettings::default());
     assert_eq!(config.retention, hemostat_agent::janitor::Settings::default());
+    assert_eq!(config.archive.settings, hemostat_archive::Settings::default());
+    assert!(config.archive.url.is_none(), "nothing is archived unless somebody says where");
 }
 
 #[test]
@@ -74,6 +76,15 @@ fn variables_of_the_python_hemostat_keep_their_meaning() {
     assert_eq!(config.responder.cooldown, Duration::from_secs(120));
     assert!(config.alert.slack_url.is_none(), "an empty variable says nothing");
     assert_eq!((config.log.level.as_str(), config.log.format), ("warn", Format::Json));
+}
+
+#[test]
+fn a_setting_whose_name_ends_in_file_has_a_variable_too() {
+    let environment =
+        [("HEMOSTAT_ARCHIVE_KEY_FILE", "/keys/archive"), ("HEMOSTAT_REDIS_CA_FILE", "/keys/ca.pem")];
+    let config = read(&[], &environment, "").expect("these are settings");
+    assert_eq!(config.archive.key_file, Some(PathBuf::from("/keys/archive")));
+    assert_eq!(config.redis.ca_file, Some(PathBuf::from("/keys/ca.pem")));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use hemostat_event::{
 };
 use hemostat_redis::{RedisLog, RedisSettings};
 
+use crate::archiving::archived;
 use crate::rig::{LIMIT, Process, Rig, hemostat, run};
 
 const PASSWORD: &str = "open sesame";
@@ -20,13 +21,17 @@ async fn every_agent_works_under_its_own_user() {
     let _engine = crate::rig::ENGINE.lock().await;
     let rig = with_users().await;
     let lab = Lab::start().await.expect("a container engine");
+    let folder = tempfile::tempdir().expect("a folder");
     let _agents: Vec<_> = Role::AGENTS
         .into_iter()
+        .chain([Role::Archiver])
         .map(|role| {
             let mut command = hemostat(&[role.as_str()]);
             command
                 .env("HEMOSTAT_REDIS_URL", url(&rig, role))
                 .env("HEMOSTAT_HOST", "closed-host")
+                .env("HEMOSTAT_DATA_DIR", folder.path())
+                .env("HEMOSTAT_ARCHIVE_SEAL_AFTER", "200ms")
                 .env("HEMOSTAT_MONITOR_INTERVAL", "1s")
                 .env("HEMOSTAT_MONITOR_STABLE_FOR", "2s")
                 .env("HEMOSTAT_RESPONDER_STABILISE", "2s");
@@ -47,6 +52,7 @@ async fn every_agent_works_under_its_own_user() {
         2 <= events.iter().filter(|(_, event)| healed_and_told(&event.data)).count()
     })
     .await;
+    archived(folder.path(), "what there was", |head| 10 <= head.last_seq).await;
     // The operator reads along.
     for command in [&["log"][..], &["status"], &["incidents"]] {
         let answer = run(hemostat(command).env("HEMOSTAT_REDIS_URL", url(&rig, Role::Operator)));

@@ -8,6 +8,9 @@ use crate::head::{Head, Loss, Signed};
 use super::finding::{At, FindingKind, Findings};
 use super::segment::spans;
 
+#[cfg(test)]
+mod tests;
+
 /// What the next head of a partition has to follow.
 #[derive(Debug, Default)]
 pub(super) struct Followed {

@@ -15,6 +15,9 @@ use crate::record::{Body, Record};
 
 use super::finding::{At, FindingKind, Findings};
 
+#[cfg(test)]
+mod tests;
+
 /// What is known about a segment from elsewhere.
 pub(super) struct Known<'a> {
     /// Its head.

@@ -3,6 +3,7 @@
 mod decided_again;
 mod export;
 mod made;
+mod recordings;
 mod rig;
 mod state;
 mod story;

@@ -173,6 +173,12 @@ pub trait Decide {
         now: Timestamp,
     ) -> Decision<Self::Effect>;
 
+    /// Why the world did not do what it was asked for, in its own words; `None` where it did, or gave no reason. Stands
+    /// in the dead letter of an input that was tried in vain.
+    fn complaint(_outcome: &Self::Outcome) -> Option<String> {
+        None
+    }
+
     /// Takes in one event that this role emitted. Changes the state and holds no rule.
     fn fold(state: &mut Self::State, event: &Event);
 }

@@ -73,8 +73,8 @@ enum End {
     Fenced,
     /// An earlier input about the container is not dealt with yet, by another replica.
     Early,
-    /// The role wants another try.
-    Retry(Option<Duration>),
+    /// The role wants another try, not before this time, because of this.
+    Retry(Option<Duration>, Option<String>),
     /// The replica stops; the input stays pending.
     Stopped,
 }
@@ -176,8 +176,9 @@ where
             let (wait, errors) = match self.one_try(&Case { attempt, ..*case }).await {
                 Ok(End::Done | End::Fenced | End::Stopped) => return Ok(Dealt::Ended),
                 Ok(End::Early) => return Ok(Dealt::Early),
-                Ok(End::Retry(after)) => {
-                    let errors = vec![format!("{} asked for another try each time", D::ROLE)];
+                Ok(End::Retry(after, complaint)) => {
+                    let mut errors = vec![format!("{} asked for another try each time", D::ROLE)];
+                    errors.extend(complaint);
                     (after.unwrap_or_default().max(backoff(attempt)), errors)
                 }
                 Err(error @ StepError::Repeated(_)) => {
@@ -213,7 +214,7 @@ where
     /// Decides, commits and performs until nothing is left to do.
     async fn chain_of_decisions(&self, case: &Case<'_>) -> Result<End, StepError> {
         let (subject, began) = (case.subject, Instant::now());
-        let (mut outcome, mut duplicate) = (None, None);
+        let (mut outcome, mut duplicate, mut complaint) = (None, None, None);
         let mut remembered = self.states.take(subject);
         for _turn in 0..TURNS_MAX {
             let is_remembered = remembered.is_some();
@@ -241,7 +242,7 @@ where
                 continue;
             }
             let effect = match then {
-                Then::Retry(after) => return Ok(End::Retry(after)),
+                Then::Retry(after) => return Ok(End::Retry(after, complaint)),
                 Then::Acknowledge => None,
                 Then::Perform(effect) => Some(effect),
             };
@@ -281,7 +282,9 @@ where
             };
             match effect {
                 Some(effect) => {
-                    outcome = Some(self.performer.perform(subject, effect).await);
+                    let answer = self.performer.perform(subject, effect).await;
+                    complaint = D::complaint(&answer).or(complaint);
+                    outcome = Some(answer);
                     remembered = Some(next);
                 }
                 None => {

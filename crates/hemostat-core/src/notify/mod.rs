@@ -134,6 +134,18 @@ impl Decide for Alerter {
         }
     }
 
+    fn complaint(outcome: &Outcome) -> Option<String> {
+        let Outcome::Answered(answers) = outcome else { return None };
+        let complaints: Vec<String> = answers
+            .values()
+            .filter_map(|answer| match answer {
+                Answer::Retry { error, .. } => Some(error.clone()),
+                Answer::Delivered | Answer::Refused { .. } => None,
+            })
+            .collect();
+        (!complaints.is_empty()).then(|| complaints.join("; "))
+    }
+
     fn fold(state: &mut State, event: &Event) {
         state::fold(state, event);
     }

@@ -412,3 +412,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_a_channel_complained_of_can_be_told() {
+    let retry = |error: &str| Answer::Retry { after: None, error: error.to_owned() };
+    let answered = |answers: &[(Channel, Answer)]| Outcome::Answered(answers.iter().cloned().collect());
+    let complaint = Alerter::complaint(&answered(&[
+        (WEBHOOK, retry("connection refused")),
+        (SLACK, retry("503")),
+        (TERMINAL, Answer::Delivered),
+    ]));
+    let complaint = complaint.expect("two channels complain");
+    assert!(complaint.contains("503") && complaint.contains("connection refused"), "{complaint}");
+    assert_eq!(Alerter::complaint(&answered(&[(SLACK, Answer::Delivered)])), None);
+    assert_eq!(Alerter::complaint(&Outcome::Waited { after: None }), None);
+}

@@ -151,6 +151,13 @@ impl Decide for Responder {
         }
     }
 
+    fn complaint(outcome: &Outcome) -> Option<String> {
+        match outcome {
+            Outcome::Unreachable { error } | Outcome::Unclear { error } => Some(error.clone()),
+            Outcome::Seen(_) | Outcome::Gone | Outcome::Done { .. } | Outcome::Failed { .. } => None,
+        }
+    }
+
     fn fold(state: &mut State, event: &Event) {
         state::fold(state, event);
     }

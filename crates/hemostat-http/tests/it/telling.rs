@@ -37,7 +37,13 @@ async fn a_channel_that_fails_for_good_leaves_a_dead_letter_and_no_chain_of_them
     let webhook = Server::answering(200, &[], "").await;
     let alert = Alert::start(&slack, &webhook, 2).await;
     alert.until_all_is_acknowledged().await;
-    assert_eq!(alert.log().await, ["webhook sent 1", "alert: remediation_complete dead after 2"]);
+    assert_eq!(
+        alert.log().await,
+        [
+            "webhook sent 1",
+            "alert: remediation_complete dead after 2: `slack` did not take the message: the endpoint answers 500 Internal Server Error"
+        ]
+    );
     assert_eq!((slack.requests().len(), webhook.requests().len()), (2, 1), "nobody is told of the letter");
     alert.stop().await;
 }
@@ -140,7 +146,8 @@ fn line(data: &Data) -> String {
             format!("{} {delivery}", told.channel.as_str())
         }
         Data::DeadLetter(letter) => {
-            format!("{}: {} dead after {}", letter.group, letter.stream, letter.attempts)
+            let why = letter.errors.last().map_or("nothing", String::as_str);
+            format!("{}: {} dead after {}: {why}", letter.group, letter.stream, letter.attempts)
         }
         data => panic!("the alert agent wrote {data:?}"),
     }

@@ -1,7 +1,6 @@
 //! How things are shown: lines and tables for people, one JSON object per line for programs.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::time::Duration;
 
 use anyhow::Context as _;
 use comfy_table::{Attribute, Cell, ContentArrangement, Table, presets};
@@ -67,18 +66,6 @@ pub(crate) fn time_of_day(time: Timestamp) -> String {
 /// A date and time: `2026-11-24 06:05:36`, UTC.
 pub(crate) fn date_time(time: Timestamp) -> String {
     time.to_datetime().format("%Y-%m-%d %H:%M:%S").to_string()
-}
-
-/// A span with two units at most: `1.2s`, `3m 20s`, `2h 5m`.
-pub(crate) fn span(span: Duration) -> String {
-    let seconds = span.as_secs();
-    match seconds {
-        0 => format!("{}ms", span.as_millis()),
-        1..60 => format!("{seconds}.{}s", span.subsec_millis() / 100),
-        60..3_600 => format!("{}m {}s", seconds / 60, seconds % 60),
-        3_600..86_400 => format!("{}h {}m", seconds / 3_600, seconds % 3_600 / 60),
-        _ => format!("{}d {}h", seconds / 86_400, seconds % 86_400 / 3_600),
-    }
 }
 
 /// The snake-case word that an enum has in the log.

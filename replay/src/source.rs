@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use hemostat_agent::log::{EventLog, Partition};
+use hemostat_agent::log::{EntryId, EventLog, Partition, StreamName};
 use hemostat_agent::tail::Tail;
-use hemostat_archive::{Archive, Digest, Head, Loss, Record, Sealer, Selection, Signed};
+use hemostat_archive::{Archive, Digest, Head, Loss, Reader, Record, Sealer, Selection, Signed};
 use hemostat_event::{EventType, Timestamp};
 use hemostat_redis::{RedisLog, RedisSettings};
 use serde::{Deserialize, Serialize};
@@ -24,11 +24,11 @@ pub(crate) struct Source {
     recording: Option<(Recording, usize)>,
     /// Partitions of the archive that were not begun.
     partitions: Vec<u16>,
-    segments: Option<Segments>,
+    /// The partition of the archive that is being read.
+    reader: Option<(u16, Reader)>,
     selection: Selection,
     tail: Option<Tail>,
-    /// The last number that the archive gave, by partition.
-    archived: BTreeMap<u16, u64>,
+    archived: Archived,
     /// Whether anything was read.
     is_empty: bool,
     /// What the heads say, by partition that was begun.
@@ -69,10 +69,17 @@ impl Sealed {
     }
 }
 
-/// The segments of one partition that are left.
-struct Segments {
-    partition: u16,
-    heads: std::vec::IntoIter<hemostat_archive::Signed<hemostat_archive::Head>>,
+/// How far the archive has come in the streams of each partition.
+#[derive(Default)]
+struct Archived(BTreeMap<u16, BTreeMap<StreamName, EntryId>>);
+
+impl Archived {
+    /// Whether the archive has an entry that the live log has too. Its number does not tell: a log that has begun anew
+    /// counts from 1 again.
+    fn has(&self, partition: u16, record: &Record) -> bool {
+        let last = self.0.get(&partition).and_then(|streams| streams.get(&record.stream));
+        last.is_some_and(|last| record.id <= *last)
+    }
 }
 
 impl Source {
@@ -119,10 +126,10 @@ impl Source {
             archive: None,
             recording: None,
             partitions: Vec::new(),
-            segments: None,
+            reader: None,
             selection,
             tail: None,
-            archived: BTreeMap::new(),
+            archived: Archived::default(),
             sealed: BTreeMap::new(),
             is_empty: true,
         }
@@ -159,8 +166,7 @@ impl Source {
                 let partition = entry.at.partition.0;
                 // What was never sealed has no salt yet.
                 let record = Record::read(entry.at.stream, entry.at.id, &entry.fields, [0; 16]);
-                let is_new =
-                    |record: &Record| self.archived.get(&partition).is_none_or(|last| *last < record.seq);
+                let is_new = |record: &Record| !self.archived.has(partition, record);
                 read.extend(record.filter(is_new).map(|record| (partition, record)));
             }
             if !read.is_empty() {
@@ -193,36 +199,23 @@ impl Source {
 
     /// Whether the archive is read to its end: what came last came from the live log.
     pub(crate) fn is_live(&self) -> bool {
-        self.segments.is_none() && self.partitions.is_empty()
+        self.reader.is_none() && self.partitions.is_empty()
     }
 
     async fn archived_ones(&mut self) -> anyhow::Result<Option<Vec<Read>>> {
         let Some(archive) = &self.archive else { return Ok(None) };
         loop {
-            if let Some(segments) = &mut self.segments {
-                for head in segments.heads.by_ref() {
-                    self.archived.insert(segments.partition, head.statement.last_seq);
-                    if !self.selection.wants_segment(&head.statement) {
-                        continue;
-                    }
-                    let frames = archive.frames(&head.statement).await?;
-                    let mut read = Vec::new();
-                    for frame in &frames.index.frames {
-                        if self.selection.wants_frame(&frames.index, frame) {
-                            let records = frames.frame(frame)?;
-                            read.extend(records.into_iter().map(|record| (segments.partition, record)));
-                        }
-                    }
-                    if !read.is_empty() {
-                        return Ok(Some(read));
-                    }
+            if let Some((partition, reader)) = &mut self.reader {
+                if let Some(records) = reader.next().await? {
+                    return Ok(Some(records.into_iter().map(|record| (*partition, record)).collect()));
                 }
-                self.segments = None;
+                self.reader = None;
             }
             let Some(partition) = self.partitions.pop() else { return Ok(None) };
             let heads = archive.heads(partition).await?;
+            self.archived.0.insert(partition, Sealer::new(partition, heads.last().cloned()).position().0);
             self.sealed.extend(Sealed::of(&heads).map(|sealed| (partition, sealed)));
-            self.segments = Some(Segments { partition, heads: heads.into_iter() });
+            self.reader = Some((partition, Reader::of(archive, heads, self.selection.clone())));
         }
     }
 }
@@ -253,4 +246,22 @@ async fn live(
         }
     }
     Ok(tail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_began_anew_goes_on_behind_its_archive() {
+        let stream: StreamName = "health_alert".parse().unwrap();
+        let entry = |seq: u64, ms| {
+            let fields = [("seq", seq.to_string()), ("event", String::new())];
+            Record::read(stream.clone(), EntryId { ms, n: 0 }, &fields, [0; 16]).unwrap()
+        };
+        let archived = Archived([(0, [(stream.clone(), EntryId { ms: 500, n: 0 })].into())].into());
+        assert!(archived.has(0, &entry(100, 500)));
+        assert!(!archived.has(0, &entry(1, 501)), "its number is small, and it is newer");
+        assert!(!archived.has(1, &entry(100, 500)), "of another partition");
+    }
 }

@@ -156,8 +156,9 @@ fn span_of(timeline: &Timeline) -> (Timestamp, Timestamp) {
 /// What is measured of the work on an incident, in words; a dash where it is not recorded.
 fn spans(timeline: &Timeline) -> [(&'static str, String); 6] {
     let spans = &timeline.spans;
-    let words =
-        |ms: Option<u64>| ms.map_or("-".to_owned(), |ms| screen::span(std::time::Duration::from_millis(ms)));
+    let words = |ms: Option<u64>| {
+        ms.map_or("-".to_owned(), |ms| hemostat_core::project::span(std::time::Duration::from_millis(ms)))
+    };
     [
         ("time to detect", words(spans.detect_ms)),
         ("time to decide", words(spans.decide_ms)),

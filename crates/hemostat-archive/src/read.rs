@@ -31,9 +31,7 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// Whether a segment may have something of it.
-    #[must_use]
-    pub fn wants_segment(&self, head: &Head) -> bool {
+    fn wants_segment(&self, head: &Head) -> bool {
         self.wants_span(head.first_ms, head.last_ms) && self.after_seq < head.last_seq
     }
 
@@ -57,32 +55,28 @@ impl Selection {
 }
 
 /// Goes through the entries of one partition. Holds one segment at a time.
-pub struct Reader<'a> {
-    archive: &'a Archive,
+pub struct Reader {
+    archive: Archive,
     selection: Selection,
     heads: VecDeque<Signed<Head>>,
     open: Option<(Frames, usize)>,
 }
 
-impl<'a> Reader<'a> {
+impl Reader {
     /// Begins with the first entry that is asked for.
     ///
     /// # Errors
     /// Those of [`Archive::heads`].
-    pub async fn new(
-        archive: &'a Archive,
-        partition: u16,
-        selection: Selection,
-    ) -> Result<Self, ArchiveError> {
-        let mut heads = VecDeque::from(archive.heads(partition).await?);
-        heads.retain(|head| selection.wants_segment(&head.statement));
-        Ok(Self { archive, selection, heads, open: None })
+    pub async fn new(archive: &Archive, partition: u16, selection: Selection) -> Result<Self, ArchiveError> {
+        Ok(Self::of(archive, archive.heads(partition).await?, selection))
     }
 
-    /// Segments that were not opened yet.
+    /// The same, for who has the heads of the partition.
     #[must_use]
-    pub fn segments_left(&self) -> usize {
-        self.heads.len()
+    pub fn of(archive: &Archive, heads: Vec<Signed<Head>>, selection: Selection) -> Self {
+        let mut heads = VecDeque::from(heads);
+        heads.retain(|head| selection.wants_segment(&head.statement));
+        Self { archive: archive.clone(), selection, heads, open: None }
     }
 
     /// The entries of the next frame that is asked for; `None` after the last.

@@ -342,16 +342,6 @@ impl Archive {
         Ok(())
     }
 
-    /// Every file of a partition that no head names, and that is older than an archiver may take to make one.
-    ///
-    /// # Errors
-    /// Those of the store.
-    pub async fn objects(&self, partition: u16) -> Result<Vec<String>, ArchiveError> {
-        let listed = self.store.list_with_delimiter(Some(&folder(partition))).await?;
-        let names = listed.objects.iter().filter_map(|object| object.location.filename());
-        Ok(names.filter(|name| name.ends_with(OBJECT)).map(str::to_owned).collect())
-    }
-
     /// Deletes the object of a segment that has a later revision.
     ///
     /// # Errors

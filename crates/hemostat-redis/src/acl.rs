@@ -123,3 +123,17 @@ fn streams(types: &[EventType], key: &impl Fn(&str) -> String) -> Vec<String> {
     };
     types.iter().map(name).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_may_ask_for_the_configuration_of_the_server() {
+        for role in Role::ALL {
+            let rules = rules(role, "hemostat").expect("a namespace");
+            assert!(rules.iter().any(|rule| rule == "-@admin"), "{role}");
+            assert!(!rules.iter().any(|rule| rule.contains("config")), "{role}: {rules:?}");
+        }
+    }
+}

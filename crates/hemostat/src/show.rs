@@ -1,7 +1,7 @@
 //! How things are shown: tables for people, one JSON object per line for programs.
 
+pub(crate) use hemostat_core::project::span;
 use std::io::{IsTerminal as _, Write as _};
-use std::time::Duration;
 
 use anyhow::Context as _;
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
@@ -87,37 +87,4 @@ pub(crate) fn time_of_day(time: Timestamp) -> String {
 #[must_use]
 pub(crate) fn date_time(time: Timestamp) -> String {
     time.to_datetime().format("%Y-%m-%d %H:%M:%S").to_string()
-}
-
-/// A span with two units at most: `1.2s`, `3m 20s`, `2h 5m`.
-#[must_use]
-pub(crate) fn span(span: Duration) -> String {
-    let seconds = span.as_secs();
-    match seconds {
-        0 => format!("{}ms", span.as_millis()),
-        1..60 => format!("{:.1}s", span.as_secs_f64()),
-        60..3_600 => format!("{}m {}s", seconds / 60, seconds % 60),
-        3_600..86_400 => format!("{}h {}m", seconds / 3_600, seconds % 3_600 / 60),
-        _ => format!("{}d {}h", seconds / 86_400, seconds % 86_400 / 3_600),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spans_read_well_at_every_scale() {
-        for (millis, text) in [
-            (0, "0ms"),
-            (999, "999ms"),
-            (1_200, "1.2s"),
-            (59_940, "59.9s"),
-            (200_000, "3m 20s"),
-            (7_500_000, "2h 5m"),
-            (90_000_000, "1d 1h"),
-        ] {
-            assert_eq!(span(Duration::from_millis(millis)), text);
-        }
-    }
 }

@@ -144,7 +144,7 @@ fn item(step: &Step) -> String {
 }
 
 fn millis(ms: u64) -> String {
-    screen::span(Duration::from_millis(ms))
+    hemostat_core::project::span(Duration::from_millis(ms))
 }
 
 const STYLE: &str = "

@@ -85,7 +85,7 @@ fn fence(text: &str) -> String {
 }
 
 fn millis(ms: u64) -> String {
-    screen::span(Duration::from_millis(ms))
+    hemostat_core::project::span(Duration::from_millis(ms))
 }
 
 fn line(out: &mut String, text: &str) {

@@ -97,7 +97,7 @@ fn branches(depths: &[usize], place: usize) -> String {
 }
 
 fn millis(ms: u64) -> String {
-    screen::span(Duration::from_millis(ms))
+    hemostat_core::project::span(Duration::from_millis(ms))
 }
 
 fn line(out: &mut String, text: &str) {

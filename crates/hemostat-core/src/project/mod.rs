@@ -23,7 +23,7 @@ use hemostat_event::{
 };
 
 pub use status::Status;
-pub use summary::{summary, visible};
+pub use summary::{span, summary, visible};
 pub use timeline::{Detail, Phase, Spans, Step, Timeline, timeline};
 
 use status::Progress;

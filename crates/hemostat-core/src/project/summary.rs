@@ -248,7 +248,8 @@ fn health_word(health: Health) -> &'static str {
 }
 
 /// A span with two units at most: `412ms`, `1.2s`, `3m 20s`, `2h 5m`, `3d 4h`.
-fn span(span: Duration) -> String {
+#[must_use]
+pub fn span(span: Duration) -> String {
     let seconds = span.as_secs();
     match seconds {
         0 => format!("{}ms", span.as_millis()),

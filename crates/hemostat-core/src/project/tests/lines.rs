@@ -115,3 +115,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn spans_read_well_at_every_scale() {
+    for (millis, text) in [
+        (0, "0ms"),
+        (999, "999ms"),
+        (1_200, "1.2s"),
+        (59_940, "59.9s"),
+        (200_000, "3m 20s"),
+        (7_500_000, "2h 5m"),
+        (90_000_000, "1d 1h"),
+    ] {
+        assert_eq!(crate::project::span(std::time::Duration::from_millis(millis)), text);
+    }
+}

@@ -155,6 +155,9 @@ fn mapped(event: &Event) -> Option<Mapped> {
                 Command::Resume => "actions.resume",
                 Command::Redrive { .. } => "dead_letter.redrive",
                 Command::Act { action, .. } => operation(action),
+                Command::Redact { .. } => "archive.redact",
+                Command::Hold { .. } => "archive.hold",
+                Command::Release { .. } => "archive.release",
             };
             let mut own = api(envelope, operation, &json!({ "uid": envelope.id }), None);
             own["actor"]["user"] = json!({ "name": order.by });

@@ -123,9 +123,14 @@ impl Incidents {
             Data::OperatorCommand(order) => match &order.command {
                 Command::Approve { plan } | Command::Deny { plan, .. } => Some(*plan),
                 Command::Redrive { event } => Some(*event),
-                Command::Silence { .. } | Command::Pause { .. } | Command::Resume | Command::Act { .. } => {
-                    None
-                }
+                Command::Silence { .. }
+                | Command::Pause { .. }
+                | Command::Resume
+                | Command::Act { .. }
+                // What becomes of the archive is no part of an incident.
+                | Command::Redact { .. }
+                | Command::Hold { .. }
+                | Command::Release { .. } => None,
             },
             _ => None,
         };

@@ -166,6 +166,9 @@ fn told(notification: &Notification) -> String {
     }
 }
 
+/// Most characters of the reason for a hold, beside what it covers.
+const HELD_MAX: usize = 60;
+
 fn ordered(order: &OperatorCommand) -> String {
     let what = match &order.command {
         Command::Approve { plan } => format!("approve plan [{}]", plan.short()),
@@ -178,6 +181,24 @@ fn ordered(order: &OperatorCommand) -> String {
         Command::Resume => "act again".to_owned(),
         Command::Redrive { event } => format!("hand out [{}] once more", event.short()),
         Command::Act { target, action } => format!("{} {target}", action_words(action)),
+        Command::Redact { events, reason } => match events.as_slice() {
+            [one] => format!("take out the body of [{}]: {}", one.short(), plain(reason, TEXT_MAX)),
+            several => {
+                format!("take out the bodies of {} events: {}", several.len(), plain(reason, TEXT_MAX))
+            }
+        },
+        Command::Hold { container, incident, since, until, reason } => {
+            let about =
+                container.as_ref().map(|container| format!(" about {}", plain(container.as_str(), 80)));
+            let of = incident.map(|incident| format!(" of incident [{}]", incident.short()));
+            let since = since.map(|since| format!(" since {since}"));
+            let until = until.map(|until| format!(" until {until}"));
+            let what: String = [about, of, since, until].into_iter().flatten().collect();
+            format!("hold what is{what}: {}", plain(reason, HELD_MAX))
+        }
+        Command::Release { hold, reason } => {
+            format!("end the hold [{}]: {}", hold.short(), plain(reason, TEXT_MAX))
+        }
     };
     format!("{}: {what}", plain(&order.by, 40))
 }

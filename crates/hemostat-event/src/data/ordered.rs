@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Action, EventId, Subject, Timestamp};
+use crate::{Action, EventId, IncidentId, Subject, Timestamp};
 
 /// What a person ordered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -57,5 +57,36 @@ pub enum Command {
         target: Subject,
         /// The action.
         action: Action,
+    },
+    /// Take the bodies of events out of the archive, for good. Their headers stay.
+    Redact {
+        /// The events.
+        events: Vec<EventId>,
+        /// Why.
+        reason: String,
+    },
+    /// Neither take out nor let expire what meets all that is named here. The hold has the id of this event.
+    Hold {
+        /// Events about this container.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        container: Option<Subject>,
+        /// Events of this incident.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        incident: Option<IncidentId>,
+        /// Events since then, in log time.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<Timestamp>,
+        /// Events until then, in log time.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+        /// Why.
+        reason: String,
+    },
+    /// End a hold.
+    Release {
+        /// The hold: the id of the event that ordered it.
+        hold: EventId,
+        /// Why.
+        reason: String,
     },
 }

@@ -341,6 +341,18 @@ fn command() -> impl Strategy<Value = Command> {
         Just(Command::Resume),
         id().prop_map(|event| Command::Redrive { event }),
         (subject(), action()).prop_map(|(target, action)| Command::Act { target, action }),
+        (proptest::collection::vec(id(), 0..4), text())
+            .prop_map(|(events, reason)| Command::Redact { events, reason }),
+        (of(subject()), of(incident()), of(time()), of(time()), text()).prop_map(
+            |(container, incident, since, until, reason)| Command::Hold {
+                container,
+                incident,
+                since,
+                until,
+                reason
+            }
+        ),
+        (id(), text()).prop_map(|(hold, reason)| Command::Release { hold, reason }),
     ]
 }
 

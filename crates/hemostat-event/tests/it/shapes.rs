@@ -2,8 +2,8 @@
 
 use hemostat_event::{
     Action, ActionKind, Actor, Basis, Change, Command, ContainerChanged, ContainerPolicy, ContainerSample,
-    Data, Delivery, Event, EventId, EventType, Evidence, FalseAlarm, Health, HealthRecovered, Outcome,
-    Recovery, Rejection, RemediationVerified, Role, RunState, Sample, Verdict, Verification,
+    Data, Delivery, Event, EventId, EventType, Evidence, FalseAlarm, Health, HealthRecovered, IncidentId,
+    Outcome, Recovery, Rejection, RemediationVerified, Role, RunState, Sample, Verdict, Verification,
 };
 
 use crate::examples::{
@@ -169,5 +169,30 @@ fn commands() -> Vec<(&'static str, Command)> {
         ("resume", Command::Resume),
         ("redrive", Command::Redrive { event }),
         ("act", Command::Act { target: subject(), action: restart() }),
+        (
+            "redact",
+            Command::Redact { events: vec![event, plan_id()], reason: "an address in a log line".into() },
+        ),
+        (
+            "hold",
+            Command::Hold {
+                container: Some(subject()),
+                incident: None,
+                since: Some(at(0)),
+                until: Some(at(1_000)),
+                reason: "a dispute".into(),
+            },
+        ),
+        (
+            "hold_incident",
+            Command::Hold {
+                container: None,
+                incident: Some(IncidentId::opened(&subject(), at(512))),
+                since: None,
+                until: None,
+                reason: "a dispute".into(),
+            },
+        ),
+        ("release", Command::Release { hold: event, reason: "it is settled".into() }),
     ]
 }

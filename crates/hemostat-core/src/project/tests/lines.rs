@@ -82,6 +82,19 @@ fn each_event_has_its_line() {
         ),
         (order(Command::Approve { plan }).into(), format!("ada: approve plan [{short}]")),
         (order(Command::Pause { until: None }).into(), "ada: act on nothing".to_owned()),
+        (
+            order(Command::Redact { events: vec![plan], reason: "an address".into() }).into(),
+            format!("ada: take out the body of [{short}]: an address"),
+        ),
+        (
+            order(Command::Redact { events: vec![plan, plan], reason: "an address".into() }).into(),
+            "ada: take out the bodies of 2 events: an address".to_owned(),
+        ),
+        (order(hold("a dispute")).into(), "ada: hold what is about web/front: a dispute".to_owned()),
+        (
+            order(Command::Release { hold: plan, reason: "settled".into() }).into(),
+            format!("ada: end the hold [{short}]: settled"),
+        ),
         (letter().into(), "the analyzer gave up on health_alert 17-0 after 5 tries: not an event".to_owned()),
     ] {
         assert_eq!(summary(&event(0, data)), line);
@@ -106,6 +119,7 @@ proptest! {
             DeadLetter { errors: vec![error()], stream: error(), ..letter() }.into(),
             notification(Delivery::Failed { attempt: 1, error: error() }).into(),
             OperatorCommand { command: Command::Deny { plan: id(1), reason: error() }, by: error() }.into(),
+            OperatorCommand { command: hold(&text), by: error() }.into(),
             RemediationStarted { action: Action::Exec { command: vec![error()] }, ..started(id(1), false) }.into(),
         ] {
             let line = summary(&event(0, data));
@@ -129,4 +143,9 @@ fn spans_read_well_at_every_scale() {
     ] {
         assert_eq!(crate::project::span(std::time::Duration::from_millis(millis)), text);
     }
+}
+
+fn hold(reason: &str) -> Command {
+    let container = Some("web/front".parse().expect("a host and a name"));
+    Command::Hold { container, incident: None, since: None, until: None, reason: reason.into() }
 }

@@ -10,8 +10,12 @@
 //!   says, so one that died, wherever it was, leaves no gap and nothing twice.
 //! - a log or a store that fails is waited out. What was sealed stays as it is until it is published, so that a
 //!   repetition makes the same segment.
-//! - only the key that sealed last seals on, or one that it named as its successor.
+//! - only the key that sealed last seals on, or one that follows it as the archive states. A key that was rotated is
+//!   read anew.
+//! - what retention lets go, and what was left half-made, is seen to now and then, a segment at a time: sealing waits
+//!   for no more than that.
 
+mod care;
 mod partition;
 #[cfg(test)]
 mod tests;
@@ -26,6 +30,7 @@ use hemostat_agent::telemetry::Telemetry;
 use tokio_util::sync::CancellationToken;
 
 use crate::keys::PrivateKey;
+use crate::retention::Keep;
 use crate::seal::Settings;
 use crate::store::Archive;
 use partition::Worker;
@@ -41,8 +46,12 @@ pub struct Archiver {
     pub archive: Archive,
     /// What seals them.
     pub key: Arc<PrivateKey>,
+    /// Reads that key anew; `None` where it cannot be read.
+    pub read_key: Arc<dyn Fn() -> Option<PrivateKey> + Send + Sync>,
     /// When they are sealed.
     pub settings: Settings,
+    /// How long they are kept.
+    pub keep: Keep,
     /// The name of this archiver, unique among those that run.
     pub instance: String,
     /// What operators see of it.

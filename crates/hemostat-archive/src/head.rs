@@ -6,8 +6,9 @@
 //! A body that is taken out, or entries whose time is over, make another *revision* of the segment: another object with
 //! another digest, and another head that names the one before. Chain and root stay, because leaves stay.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use hemostat_agent::log::StreamName;
 use hemostat_event::{EventId, EventType};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -73,6 +74,17 @@ pub struct Head {
     pub sealed_by: String,
     /// The key that signed.
     pub key: KeyId,
+}
+
+impl Head {
+    /// The types of the streams that have entries in the segment; `before` is the head of the segment before.
+    #[must_use]
+    pub fn types_after(&self, before: Option<&Self>) -> BTreeSet<EventType> {
+        let was = |stream: &String| before.and_then(|before| before.positions.get(stream));
+        let moved = self.positions.iter().filter(|(stream, position)| was(stream) != Some(position));
+        let types = moved.filter_map(|(stream, _)| stream.parse().ok());
+        types.map(|stream: StreamName| stream.event_type()).collect()
+    }
 }
 
 /// Entries that were gone before they could be sealed.

@@ -14,12 +14,16 @@ mod archiver;
 mod chain;
 mod frame;
 mod head;
+mod hold;
 mod keys;
 mod object;
 mod read;
 mod record;
+mod retention;
+mod revise;
 mod seal;
 mod store;
+mod sweep;
 #[cfg(test)]
 mod testing;
 mod verify;
@@ -28,12 +32,16 @@ pub use archiver::Archiver;
 pub use chain::{Chain, Digest, DigestError, Tree};
 pub use frame::FrameError;
 pub use head::{Head, HeadError, Loss, ObjectRef, Redaction, Signed, VERSION};
+pub use hold::{About, Covers, Hold, HoldOrder, HoldStatement, Holds};
 pub use keys::{KeyError, KeyId, KeyRing, PrivateKey, PublicKey, Signature, Succession};
 pub use object::{Frames, Index, IndexEntry, ObjectError, Writer};
 pub use read::{Reader, Selection};
 pub use record::{Body, Record, RecordError, Salts};
+pub use retention::{Due, Expired, Keep, due, expire};
+pub use revise::{Fate, Judge, Revised, Revision};
 pub use seal::{Sealed, Sealer, Settings};
 pub use store::{Archive, ArchiveError, HeadName, Place, PlaceError, Tip};
+pub use sweep::{Needless, ORPHAN_AGE, Swept};
 pub use verify::{
     At, Finding, FindingKind, Note, NoteKind, PartitionReport, Progress, Report, Witness, verify,
 };

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! keys/00002.json                     the statement that a key follows another
+//! holds/00001.json                    a statement about what has to be kept
 //! p00000/s0000000001-<digest>.seg     the object of segment 1 of partition 0
 //! p00000/s0000000001.r000.json        its head; r001 is that of its first revision
 //! p00000/tip.json                     the last head, signed
@@ -225,12 +226,40 @@ impl Archive {
         Signed::read(&bytes).map_err(|source| ArchiveError::Head { name: name.path().to_string(), source })
     }
 
-    /// The entries of a segment.
+    /// The entries of a segment. Where its object went because a later revision took its place meanwhile, those of that
+    /// revision.
     ///
     /// # Errors
     /// Those of the store, [`ArchiveError::Changed`] when the object is not the one that the head names, and
     /// [`ArchiveError::Object`].
     pub async fn frames(&self, head: &Head) -> Result<Frames, ArchiveError> {
+        let gone = match self.frames_of(head).await {
+            Err(ArchiveError::Store(gone @ object_store::Error::NotFound { .. })) => gone,
+            read => return read,
+        };
+        match self.revised(HeadName::of(head)).await? {
+            Some(later) => self.frames_of(&later.statement).await,
+            None => Err(gone.into()),
+        }
+    }
+
+    /// The head of the last revision of a segment behind this one; `None` where there is none.
+    ///
+    /// # Errors
+    /// Those of the store, and a head that was changed.
+    pub(crate) async fn revised(&self, mut name: HeadName) -> Result<Option<Signed<Head>>, ArchiveError> {
+        let mut last = None;
+        loop {
+            name.revision += 1;
+            match self.head(&name).await {
+                Ok(head) => last = Some(head),
+                Err(ArchiveError::Store(object_store::Error::NotFound { .. })) => return Ok(last),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn frames_of(&self, head: &Head) -> Result<Frames, ArchiveError> {
         let path = folder(head.partition).join(head.object.name.as_str());
         let bytes = self.bytes(&path).await?;
         if Digest::of(&bytes) != head.object.digest {
@@ -324,7 +353,7 @@ impl Archive {
         Ok(statements)
     }
 
-    /// Says that `successor` seals from now on. It is `key`, the present one, that says so.
+    /// Says that `successor` seals from now on. It is `key`, the present one, that says so; once.
     ///
     /// # Errors
     /// Those of the store.
@@ -333,13 +362,73 @@ impl Archive {
         successor: crate::keys::PublicKey,
         key: &PrivateKey,
     ) -> Result<(), ArchiveError> {
-        let number = self.successions().await?.len() + 2;
+        let told = self.successions().await?;
         let statement = Succession { successor, predecessor: key.public().id() };
+        if told.iter().any(|told| told.statement == statement) {
+            return Ok(());
+        }
+        let number = told.len() + 2;
         let path = Path::from(KEYS).join(format!("{number:05}.json"));
         let made = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         let bytes = Signed::sign(statement, key).to_bytes();
         self.store.put_opts(&path, PutPayload::from(bytes), made).await?;
         Ok(())
+    }
+
+    /// Whether `here` may seal behind what `there` sealed: it is that key, or one that follows it as the archive states.
+    ///
+    /// # Errors
+    /// Those of the store, and a statement that was changed.
+    pub async fn may_follow(
+        &self,
+        there: &KeyId,
+        here: &crate::keys::PublicKey,
+    ) -> Result<bool, ArchiveError> {
+        let (mut key, own) = (there.clone(), here.id());
+        if key == own {
+            return Ok(true);
+        }
+        // A successor is named behind its predecessor, so one pass is enough.
+        for Signed { statement, .. } in self.successions().await? {
+            if statement.predecessor == key {
+                key = statement.successor.id();
+                if key == own {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Makes a file that is not there; says whether it was made.
+    pub(crate) async fn make(&self, path: &Path, bytes: Vec<u8>) -> Result<bool, ArchiveError> {
+        let made = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        match self.store.put_opts(path, PutPayload::from(bytes), made).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The files directly in a folder, with length and the time at which each was written, in milliseconds since 1970.
+    pub(crate) async fn listed(&self, folder: &Path) -> Result<Vec<(Path, u64, u64)>, ArchiveError> {
+        let listed = self.store.list_with_delimiter(Some(folder)).await?;
+        let written = |object: object_store::ObjectMeta| {
+            let ms = u64::try_from(object.last_modified.timestamp_millis()).unwrap_or(0);
+            (object.location, object.size, ms)
+        };
+        let mut listed: Vec<_> = listed.objects.into_iter().map(written).collect();
+        listed.sort_unstable();
+        Ok(listed)
+    }
+
+    /// When a file was written, in milliseconds since 1970; `None` where it is not there.
+    pub(crate) async fn written_ms(&self, path: &Path) -> Result<Option<u64>, ArchiveError> {
+        match self.store.head(path).await {
+            Ok(object) => Ok(Some(u64::try_from(object.last_modified.timestamp_millis()).unwrap_or(0))),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Deletes the object of a segment that has a later revision.
@@ -396,6 +485,7 @@ pub(crate) fn object_name(number: u64, digest: Digest) -> String {
 
 pub(crate) const OBJECT: &str = ".seg";
 pub(crate) const KEYS: &str = "keys";
+pub(crate) const HOLDS: &str = "holds";
 
 pub(crate) fn folder(partition: u16) -> Path {
     Path::from(format!("p{partition:05}"))

@@ -11,6 +11,7 @@
 
 mod continuity;
 mod finding;
+mod holds;
 #[cfg(test)]
 mod mutations;
 mod segment;
@@ -25,10 +26,11 @@ use crate::chain::Digest;
 use crate::head::{Head, Signed};
 use crate::keys::KeyRing;
 use crate::object::Frames;
-use crate::store::{Archive, ArchiveError, HeadName, KEYS, OBJECT, Tip, folder, tip_path};
+use crate::store::{Archive, ArchiveError, HOLDS, HeadName, KEYS, OBJECT, Tip, folder, tip_path};
 
 use continuity::Followed;
 use finding::Findings;
+use holds::Held;
 use segment::Known;
 use witness::Heads;
 
@@ -74,21 +76,23 @@ pub async fn verify(
         reports: Vec::new(),
         tips: Vec::new(),
         heads: BTreeMap::new(),
+        held: Held::default(),
     };
     let (folders, foreign) = sorted(files.into_keys());
-    let (keys, partitions): (Vec<_>, Vec<_>) =
-        folders.into_iter().partition(|(folder, _)| matches!(folder, Folder::Keys));
-    for (_keys, names) in keys {
-        verifier.keys(&names).await?;
-    }
-    for (folder, names) in partitions {
-        if let Folder::Partition(partition) = folder {
-            // What began after the tips were read is for the next verification.
-            if let Some(tip) = tips.remove(&partition) {
-                verifier.partition(partition, &names, tip).await?;
+    // In this order: keys, by which holds are believed, and holds, against which entries are held.
+    for (folder, names) in folders {
+        match folder {
+            Folder::Keys => verifier.keys(&names).await?,
+            Folder::Holds => verifier.holds(&names).await?,
+            Folder::Partition(partition) => {
+                // What began after the tips were read is for the next verification.
+                if let Some(tip) = tips.remove(&partition) {
+                    verifier.partition(partition, &names, tip).await?;
+                }
             }
         }
     }
+    verifier.holds_ordered().await?;
     for path in foreign {
         verifier.notes.push(Note { kind: NoteKind::Foreign, at: At::file(path) });
     }
@@ -99,6 +103,7 @@ pub async fn verify(
     Ok(Report {
         keys: verifier.ring.ids().cloned().collect(),
         partitions: verifier.reports,
+        holds: verifier.held.in_force(),
         witnessed: witness.map_or(0, |witness| witness.len() as u64),
         findings: verifier.findings.list,
         findings_unlisted: verifier.findings.unlisted,
@@ -111,6 +116,7 @@ pub async fn verify(
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Folder {
     Keys,
+    Holds,
     Partition(u16),
 }
 
@@ -121,8 +127,12 @@ fn sorted(paths: impl Iterator<Item = String>) -> (BTreeMap<Folder, BTreeSet<Str
         let at = path.split_once('/').filter(|(_, name)| !name.contains('/')).and_then(|(within, name)| {
             let number = within.strip_prefix('p').and_then(|digits| digits.parse().ok());
             let partition = number.filter(|number| folder(*number).as_ref() == within);
-            let keys = (within == KEYS).then_some(Folder::Keys);
-            Some((partition.map(Folder::Partition).or(keys)?, name.to_owned()))
+            let other = match within {
+                KEYS => Some(Folder::Keys),
+                HOLDS => Some(Folder::Holds),
+                _ => None,
+            };
+            Some((partition.map(Folder::Partition).or(other)?, name.to_owned()))
         });
         match at {
             Some((folder, name)) => drop(folders.entry(folder).or_default().insert(name)),
@@ -142,6 +152,7 @@ struct Verifier<'a> {
     reports: Vec<PartitionReport>,
     tips: Vec<Signed<Tip>>,
     heads: BTreeMap<u16, Heads>,
+    held: Held,
 }
 
 impl Verifier<'_> {
@@ -213,7 +224,7 @@ impl Verifier<'_> {
             report.segments += 1;
             report.revisions += earlier.len() as u64;
             count_head(&mut report, head);
-            self.object(&head.statement, is_highest, positions_before.as_ref(), names, &mut report).await?;
+            self.object(&believed, is_highest, positions_before.as_ref(), names, &mut report).await?;
         }
         self.findings.begin();
         self.tip(partition, tip, &heads, &mut followed).await?;
@@ -268,15 +279,16 @@ impl Verifier<'_> {
         Ok(believed)
     }
 
-    /// Hashes the object of a segment, and looks into it.
+    /// Hashes the object of a segment, and looks into it. The last of its revisions is the one that counts.
     async fn object(
         &mut self,
-        head: &Head,
+        revisions: &[Signed<Head>],
         is_highest: bool,
         positions_before: Option<&BTreeMap<String, String>>,
         names: &BTreeSet<String>,
         report: &mut PartitionReport,
     ) -> Result<(), ArchiveError> {
+        let Some(Signed { statement: head, .. }) = revisions.last() else { return Ok(()) };
         let path: Path = folder(head.partition).join(head.object.name.as_str());
         let at = At::segment(head.partition, head.number).in_file(path.as_ref());
         let Some(bytes) = self.archive.file(path.as_ref()).await? else {
@@ -305,7 +317,10 @@ impl Verifier<'_> {
         match Frames::open(bytes) {
             Ok(frames) => {
                 let known = Known { head, positions_before, at };
-                let counted = segment::look(&frames, &known, &mut self.findings);
+                let mut watch = self.held.watch(revisions);
+                let counted =
+                    segment::look(&frames, &known, &mut |record| watch.take(record), &mut self.findings);
+                watch.tell(&known.at, &mut self.findings);
                 report.events += counted.events;
                 report.redactions += counted.redactions;
                 report.expired += counted.expired;

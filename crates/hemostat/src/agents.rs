@@ -1,5 +1,6 @@
 //! Puts agents together from their parts and keeps them running.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,6 +59,8 @@ pub(crate) struct Sealing {
     pub archive: Archive,
     /// The key.
     pub key: Arc<PrivateKey>,
+    /// Where it was read; another is there once it was rotated.
+    pub key_file: PathBuf,
 }
 
 /// Starts what every process does besides: it looks at the groups and stands by as the janitor.
@@ -161,13 +164,16 @@ fn alerter(shared: Shared) -> anyhow::Result<Agent<Alerter, Telling>> {
 }
 
 fn archiver(shared: &Shared) -> anyhow::Result<Archiver> {
-    let Sealing { archive, key } = shared.sealing.clone().context("the archiver needs an archive")?;
+    let Sealing { archive, key, key_file } =
+        shared.sealing.clone().context("the archiver needs an archive")?;
     Ok(Archiver {
         log: Arc::clone(&shared.log),
         clock: Arc::clone(&shared.clock),
         archive,
         key,
+        read_key: Arc::new(move || PrivateKey::from_pem(&std::fs::read_to_string(&key_file).ok()?).ok()),
         settings: shared.config.archive.settings,
+        keep: shared.config.archive.keep,
         instance: instance(shared, Role::Archiver),
         telemetry: Arc::clone(&shared.telemetry),
         board: Arc::clone(&shared.board),

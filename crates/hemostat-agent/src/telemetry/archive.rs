@@ -77,6 +77,31 @@ impl Telemetry {
         info!(partition = partition.0, "another archiver made this segment; going on behind it");
     }
 
+    /// Entries whose time was over were let go; those that a hold keeps stay.
+    pub fn archive_expired(
+        &self,
+        partition: Partition,
+        segment: u64,
+        events: u64,
+        held: u64,
+        bytes_freed: u64,
+    ) {
+        info!(partition = partition.0, segment, events, held, bytes_freed, "events expired in the archive");
+    }
+
+    /// An object that nothing needs was removed: somebody died half-way.
+    pub fn archive_swept(&self, partition: Partition, path: &str, bytes: u64) {
+        info!(
+            partition = partition.0,
+            path, bytes, "an object that nothing needs was removed from the archive"
+        );
+    }
+
+    /// The key was rotated; segments are sealed with the new one from now on.
+    pub fn archive_key_changed(&self, partition: Partition, key: &dyn std::fmt::Display) {
+        info!(partition = partition.0, %key, "the key of the archive was rotated; sealing with the new one");
+    }
+
     /// The archive did not do what it was asked; the log keeps the events meanwhile.
     pub fn archive_failed(&self, partition: Partition, error: &dyn Error, failures: u32) {
         self.archive.errors.with_label_values(&[&partition.0.to_string()]).inc();

@@ -1,6 +1,7 @@
 //! The archiver at work on one partition: standing by for the lease, then reading, sealing and publishing under it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hemostat_agent::health::Tick;
@@ -11,25 +12,27 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Archiver;
+use super::care::Care;
 use crate::head::{Head, Signed};
-use crate::keys::KeyId;
+use crate::keys::{KeyId, PrivateKey};
 use crate::record::{Record, Salts};
 use crate::seal::{Sealed, Sealer};
 use crate::store::ArchiveError;
 
 /// The archiver of one partition.
 pub(super) struct Worker<'a> {
-    with: &'a Archiver,
-    partition: Partition,
+    pub(super) with: &'a Archiver,
+    pub(super) partition: Partition,
     /// Where the lease is: in the partition itself, so that it is there when the partition is.
     place: HostName,
     tick: Tick,
     failures: u32,
+    key: Mutex<Arc<PrivateKey>>,
 }
 
 /// Why a tenure is interrupted, or over.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+pub(super) enum Failure {
     /// The log did not do what it was asked; the tenure goes on.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -70,6 +73,7 @@ struct Tenure {
     /// How far the group was moved, and when.
     moved: BTreeMap<StreamName, EntryId>,
     moved_at: Option<Instant>,
+    care: Care,
 }
 
 struct Held {
@@ -83,7 +87,8 @@ impl<'a> Worker<'a> {
         let mut names = (0_u32..).map(|n| HostName::new(format!("archiver-{n}")).expect("a plain word"));
         let place = names.find(|host| with.log.partition_of(host) == partition);
         let place = place.expect("every partition has names of hosts");
-        Self { with, partition, place, tick, failures: 0 }
+        let key = Mutex::new(Arc::clone(&with.key));
+        Self { with, partition, place, tick, failures: 0, key }
     }
 
     /// Works whenever it has the lease, until `stop` is cancelled.
@@ -133,8 +138,9 @@ impl<'a> Worker<'a> {
             self.seal(tenure).await?;
         }
         self.advance(tenure).await?;
+        let is_cared_for = self.care(&mut tenure.care).await?;
         let every = (settings.age / 4).clamp(EVERY_MIN, EVERY_MAX);
-        Ok(if nothing_new { every } else { Duration::ZERO })
+        Ok(if nothing_new && is_cared_for { every } else { Duration::ZERO })
     }
 
     /// Begins where the archive ends.
@@ -156,21 +162,35 @@ impl<'a> Worker<'a> {
             sealed: None,
             moved: BTreeMap::new(),
             moved_at: None,
+            care: Care::default(),
         })
     }
 
-    /// Whether this archiver's key is the one that sealed last, or was named by it.
+    /// Whether this archiver's key is the one that sealed last, or follows it. The key may have been rotated since this
+    /// archiver began: it is read anew then.
     async fn may_follow(&self, last: &Signed<Head>) -> Result<(), Failure> {
-        let (there, here) = (&last.statement.key, self.with.key.public());
-        if *there == here.id() {
+        let (there, archive) = (&last.statement.key, &self.with.archive);
+        if archive.may_follow(there, &self.key().public()).await? {
             return Ok(());
         }
-        let successions = self.with.archive.successions().await?;
-        let names = |told: &crate::Succession| told.predecessor == *there && told.successor == here;
-        if successions.iter().any(|told| names(&told.statement)) {
+        if let Some(key) = (self.with.read_key)()
+            && archive.may_follow(there, &key.public()).await?
+        {
+            self.change_key(key);
             return Ok(());
         }
-        Err(Failure::OtherKey { there: there.clone(), here: here.id() })
+        Err(Failure::OtherKey { there: there.clone(), here: self.key().public().id() })
+    }
+
+    /// The key that seals.
+    pub(super) fn key(&self) -> Arc<PrivateKey> {
+        Arc::clone(&self.key.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Seals with another key from now on.
+    pub(super) fn change_key(&self, key: PrivateKey) {
+        self.with.telemetry.archive_key_changed(self.partition, &key.public().id());
+        *self.key.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
     }
 
     /// Reads on and puts what comes into segments. Says whether there was anything.
@@ -203,7 +223,7 @@ impl<'a> Worker<'a> {
         let sealed_ms = self.with.clock.now().await?.millis();
         // The log does not tell the positions of its groups, only how much they have not read.
         let cursors = BTreeMap::new();
-        tenure.sealed = tenure.sealer.seal(&self.with.key, cursors, sealed_ms, &self.with.instance);
+        tenure.sealed = tenure.sealer.seal(&self.key(), cursors, sealed_ms, &self.with.instance);
         tenure.opened = None;
         self.publish(tenure).await
     }
@@ -211,7 +231,7 @@ impl<'a> Worker<'a> {
     /// Publishes what is sealed, and moves the group behind it.
     async fn publish(&self, tenure: &mut Tenure) -> Result<(), Failure> {
         let Some(sealed) = &tenure.sealed else { return Ok(()) };
-        if !self.with.archive.publish(sealed.object.clone(), &sealed.head, &self.with.key).await? {
+        if !self.with.archive.publish(sealed.object.clone(), &sealed.head, &self.key()).await? {
             return Err(Failure::Overtaken);
         }
         let head = sealed.head.clone();

@@ -5,7 +5,9 @@ use std::time::Duration;
 use hemostat_agent::health::HealthSource as _;
 use hemostat_agent::log::{EntryId, Partition, Shelter, Stored, StreamName, Trim};
 use hemostat_agent::memory::log::MemoryLog;
-use hemostat_event::{EventType, Role, Timestamp};
+use hemostat_event::{
+    Actor, Change, ContainerChanged, ContainerId, ContainerRef, EventType, Role, Timestamp,
+};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -179,6 +181,84 @@ async fn only_the_key_that_sealed_last_or_its_successor_seals_on() {
     given.holds_the_log(20).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_key_that_was_rotated_is_read_anew() {
+    let mut given = Given::new();
+    let next = PrivateKey::generate();
+    let (pem, public) = (next.to_pem(), next.public());
+    given.read_key = Arc::new(move || PrivateKey::from_pem(&pem).ok());
+    given.append(1..=10).await;
+    let running = given.start("a", given.key());
+    given.until(10).await;
+    given.archive.succeed(public, &given.key).await.unwrap();
+    // It goes on with the key that it has, and looks for another now and then.
+    let (mut seq, began) = (10, tokio::time::Instant::now());
+    loop {
+        seq += 1;
+        given.append([seq]).await;
+        if given.until(seq).await.last().unwrap().statement.key == public.id() {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(7_200), "it is still sealed with the old key");
+        sleep(Duration::from_secs(60)).await;
+    }
+    running.stop().await;
+    let ring = crate::KeyRing::of(given.key.public());
+    let report = crate::verify(&given.archive, ring, None, &mut |_progress| {}).await.unwrap();
+    assert!(report.is_clean() && report.keys.len() == 2, "{report:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_successor_of_a_successor_seals_on() {
+    let given = Given::new();
+    given.append(1..=10).await;
+    let running = given.start("a", given.key());
+    given.until(10).await;
+    running.stop().await;
+    let (second, third) = (PrivateKey::generate(), Arc::new(PrivateKey::generate()));
+    given.archive.succeed(second.public(), &given.key).await.unwrap();
+    given.archive.succeed(third.public(), &second).await.unwrap();
+    given.archive.succeed(third.public(), &second).await.unwrap();
+    assert_eq!(given.archive.successions().await.unwrap().len(), 2, "it is said once");
+    given.append(11..=20).await;
+    let running = given.start("b", third);
+    given.until(20).await;
+    running.stop().await;
+    given.holds_the_log(20).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_retention_does_not_keep_expires_beside_the_sealing() {
+    let mut given = Given::new();
+    given.keep = Keep { observations: Some(Duration::from_secs(3_600)), ..Keep::default() };
+    given.append(1..=10).await;
+    // An observation among the orders.
+    let mut alert = event(11);
+    let container = ContainerRef {
+        id: ContainerId::new("0123456789ab").expect("an id"),
+        name: "web".to_owned(),
+        image: "web:1".to_owned(),
+        project: None,
+        service: None,
+    };
+    let at = alert.envelope.time;
+    alert.data = ContainerChanged { container, change: Change::Started, by: Actor::Engine, at }.into();
+    given.log.append(&[alert]).await.unwrap();
+    let running = given.start("a", given.key());
+    given.wait(async || given.heads().await.last().is_some_and(|head| head.statement.last_seq == 11)).await;
+    given.log.advance(Duration::from_secs(4_000));
+    sleep(Duration::from_secs(3_700)).await;
+    let expired = async || given.heads().await.iter().any(|head| !head.statement.expired.is_empty());
+    given.wait(expired).await;
+    given.append(12..=20).await;
+    given.wait(async || given.heads().await.last().is_some_and(|head| head.statement.last_seq == 20)).await;
+    running.stop().await;
+    let ring = crate::KeyRing::of(given.key.public());
+    let report = crate::verify(&given.archive, ring, None, &mut |_progress| {}).await.unwrap();
+    assert_eq!((&report.findings[..], &report.notes[..]), (&[][..], &[][..]));
+    assert_eq!((report.partitions[0].expired, report.partitions[0].events), (1, 20));
+}
+
 /// A log, a folder, and what an archiver wants besides.
 struct Given {
     log: MemoryLog,
@@ -186,6 +266,8 @@ struct Given {
     archive: Archive,
     key: Arc<PrivateKey>,
     settings: Settings,
+    read_key: Arc<dyn Fn() -> Option<PrivateKey> + Send + Sync>,
+    keep: Keep,
     board: Arc<HealthBoard>,
 }
 
@@ -212,6 +294,8 @@ impl Given {
             folder,
             key: Arc::new(PrivateKey::generate()),
             settings: Settings { age: Duration::from_secs(1), ..Settings::default() },
+            read_key: Arc::new(|| None),
+            keep: Keep::default(),
             board: Arc::default(),
         }
     }
@@ -227,7 +311,9 @@ impl Given {
             log,
             archive: self.archive.clone(),
             key,
+            read_key: Arc::clone(&self.read_key),
             settings: self.settings,
+            keep: self.keep,
             instance: instance.to_owned(),
             telemetry: Arc::new(Telemetry::new("test")),
             board: Arc::clone(&self.board),

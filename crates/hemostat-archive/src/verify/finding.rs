@@ -75,6 +75,14 @@ pub enum FindingKind {
     KeyNotBelieved,
     /// A statement about keys is gone.
     KeyMissing,
+    /// A statement about holds is not what was signed.
+    HoldEdited,
+    /// A statement about holds is not signed by a key that is believed.
+    HoldNotBelieved,
+    /// A statement about holds is gone.
+    HoldMissing,
+    /// What was held at that time was taken out or let go.
+    HoldBroken,
     /// A line of the witness is none.
     WitnessEdited,
     /// The archive ends before what was seen.
@@ -265,6 +273,8 @@ pub struct Report {
     pub keys: Vec<KeyId>,
     /// What was read, by partition.
     pub partitions: Vec<PartitionReport>,
+    /// Holds that are in force.
+    pub holds: u64,
     /// Lines of the witness that were held against the archive.
     pub witnessed: u64,
     /// What is wrong.

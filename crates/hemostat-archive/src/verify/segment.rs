@@ -36,8 +36,13 @@ pub(super) struct Counted {
     pub(super) expired: u64,
 }
 
-/// Goes through all entries of an object.
-pub(super) fn look(frames: &Frames, known: &Known<'_>, findings: &mut Findings) -> Counted {
+/// Goes through all entries of an object; each is shown to `watch` too.
+pub(super) fn look(
+    frames: &Frames,
+    known: &Known<'_>,
+    watch: &mut dyn FnMut(&Record),
+    findings: &mut Findings,
+) -> Counted {
     let Known { head, at, .. } = known;
     let mut seen = Seen::default();
     let mut whole = Chain::from(head.chain_before);
@@ -76,6 +81,7 @@ pub(super) fn look(frames: &Frames, known: &Known<'_>, findings: &mut Findings) 
             }
             seen.take(&record);
             frame.take(&record);
+            watch(&record);
         }
         let said = frame.differs_from(&frames.index, entry);
         if let Some(field) = said {
@@ -128,6 +134,7 @@ struct Seen {
     positions: BTreeMap<String, String>,
     taken: BTreeSet<u64>,
     leaves: BTreeMap<EventType, u64>,
+    leaf_numbers: BTreeSet<u64>,
 }
 
 impl Seen {
@@ -143,7 +150,10 @@ impl Seen {
         match &record.body {
             Body::Whole { .. } => {}
             Body::Taken { .. } => drop(self.taken.insert(record.seq)),
-            Body::Leaf(_) => *self.leaves.entry(record.stream.event_type()).or_default() += 1,
+            Body::Leaf(_) => {
+                *self.leaves.entry(record.stream.event_type()).or_default() += 1;
+                self.leaf_numbers.insert(record.seq);
+            }
         }
     }
 
@@ -219,11 +229,10 @@ impl Seen {
             let detail = "has no body, and nobody ordered to take it out";
             findings.add(FindingKind::BodyContradicts, at.clone().entries(*seq, *seq), detail);
         }
-        if self.leaves.is_empty() {
-            for seq in ordered.difference(&self.taken) {
-                let detail = "has a body, and the head says that it was taken out";
-                findings.add(FindingKind::BodyContradicts, at.clone().entries(*seq, *seq), detail);
-            }
+        // A body that was taken out first, and let go of altogether later, is in order.
+        for seq in ordered.difference(&self.taken).filter(|seq| !self.leaf_numbers.contains(seq)) {
+            let detail = "has a body, and the head says that it was taken out";
+            findings.add(FindingKind::BodyContradicts, at.clone().entries(*seq, *seq), detail);
         }
         if self.leaves != head.expired {
             let detail = "the head counts other entries of which only the leaf is left";

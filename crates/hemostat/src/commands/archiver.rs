@@ -37,18 +37,33 @@ pub(crate) async fn run(config: Config) -> Result<(), Failure> {
 /// # Errors
 /// Exit 2 when the key cannot be used, 3 when the folder cannot be.
 pub(crate) fn open(config: &Config) -> Result<Sealing, Failure> {
-    let place = match &config.archive.url {
-        Some(place) => place.clone(),
-        None => Place::Folder(connect::data_dir(config)?.join("archive")),
-    };
-    let key_file = match &config.archive.key_file {
-        Some(path) => path.clone(),
-        None => connect::data_dir(config)?.join("archive.key"),
-    };
+    let (place, key_file) = (place(config)?, key_file(config)?);
     let key = read_or_make(&key_file).or_usage()?;
     let archive = Archive::open(&place).context("archive.url (HEMOSTAT_ARCHIVE_URL)").or_unreachable()?;
     tracing::info!(%place, key = %key.public().id(), "the archive is open");
-    Ok(Sealing { archive, key: Arc::new(key) })
+    Ok(Sealing { archive, key: Arc::new(key), key_file })
+}
+
+/// Where the archive is.
+///
+/// # Errors
+/// Exit 2 when nothing says where it could be.
+pub(crate) fn place(config: &Config) -> Result<Place, Failure> {
+    match &config.archive.url {
+        Some(place) => Ok(place.clone()),
+        None => Ok(Place::Folder(connect::data_dir(config)?.join("archive"))),
+    }
+}
+
+/// Where its key is.
+///
+/// # Errors
+/// Exit 2 when nothing says where it could be.
+pub(crate) fn key_file(config: &Config) -> Result<PathBuf, Failure> {
+    match &config.archive.key_file {
+        Some(path) => Ok(path.clone()),
+        None => Ok(connect::data_dir(config)?.join("archive.key")),
+    }
 }
 
 /// The key in this file. Where there is none it is made, and the public half beside it as `.pub`, for those who check
@@ -73,7 +88,7 @@ fn read_or_make(path: &Path) -> anyhow::Result<PrivateKey> {
 }
 
 /// Makes a key that only its owner can read. It appears whole; of two that make one at once, the first remains.
-fn make(path: &Path) -> std::io::Result<()> {
+pub(super) fn make(path: &Path) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
@@ -90,7 +105,7 @@ fn make(path: &Path) -> std::io::Result<()> {
 }
 
 /// The same path with more at its end.
-fn beside(path: &Path, end: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, end: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(end);
     name.into()

@@ -122,6 +122,8 @@ pub(crate) struct Archive {
     pub key_file: Option<PathBuf>,
     /// When a segment is closed.
     pub settings: hemostat_archive::Settings,
+    /// How long its entries are kept.
+    pub keep: hemostat_archive::Keep,
 }
 
 /// The monitor.

@@ -66,6 +66,11 @@ pub(super) fn read(values: Values, problems: &mut Vec<String>) -> Config {
                 bytes: reader.read("archive.seal_bytes", |text| in_range(text, 65_536, 1 << 30)),
                 age: reader.read("archive.seal_after", |text| at_least(text, Duration::from_millis(100))),
             },
+            keep: hemostat_archive::Keep {
+                samples: reader.optional("archive.keep.samples", keep),
+                observations: reader.optional("archive.keep.observations", keep),
+                decisions: reader.optional("archive.keep.decisions", keep),
+            },
         },
         durability: DurabilitySettings {
             samples: reader.read("durability.samples", durability),
@@ -261,6 +266,11 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         return Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string());
     }
     humantime::parse_duration(text).map_err(|_invalid| "expected a duration such as 90s, 5m or 1h".to_owned())
+}
+
+/// How long the archive keeps something: nothing expires as soon as it is there.
+fn keep(text: &str) -> Result<Duration, String> {
+    at_least(text, Duration::from_secs(1))
 }
 
 fn at_least(text: &str, least: Duration) -> Result<Duration, String> {

@@ -109,6 +109,18 @@ pub(crate) const SETTINGS: &[Setting] = &[
     plain("archive.seal_bytes", "8388608", "Size at which a segment is closed, in bytes."),
     // What is not sealed is lost with Redis.
     plain("archive.seal_after", "10s", "Age at which a segment is closed."),
+    // What has expired cannot be brought back, so nothing does unless somebody said so.
+    plain(
+        "archive.keep.samples",
+        "",
+        "Age at which samples expire in the archive: only their digests stay; kept for ever when empty.",
+    ),
+    plain("archive.keep.observations", "", "The same for changes, alerts and recoveries."),
+    plain(
+        "archive.keep.decisions",
+        "",
+        "The same for diagnoses, plans, actions, notifications and dead letters; orders of people are kept for ever.",
+    ),
     plain(
         "durability.samples",
         "none",

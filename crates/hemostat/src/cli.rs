@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use hemostat_event::Role;
 
+use crate::commands::archive::ArchiveCommand;
 use crate::config;
 
 /// Autonomous container health on Redis Streams: watches containers, finds out what is wrong with the sick ones,
@@ -62,6 +63,12 @@ pub(crate) enum Command {
     Alert,
     /// Run the archiver, which seals the event log into signed segments
     Archiver,
+    /// Work with the archive: redact, let expire, hold, rotate its key, sweep
+    Archive {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: ArchiveCommand,
+    },
     /// Show the event log
     Log(LogArgs),
     /// Show agents, groups and what waits

@@ -143,6 +143,15 @@ pub(crate) fn own_host(config: &Config) -> HostName {
     config.host.clone().unwrap_or_else(|| host_name(&rustix::system::uname().nodename().to_string_lossy()))
 }
 
+/// Who orders something at this terminal: `user@host`.
+#[must_use]
+pub(crate) fn operator() -> String {
+    let named = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+    let user = named.filter(|name| !name.is_empty());
+    let user = user.unwrap_or_else(|| rustix::process::getuid().as_raw().to_string());
+    format!("{user}@{}", rustix::system::uname().nodename().to_string_lossy())
+}
+
 /// The listener of the health endpoints, where one is wanted.
 ///
 /// # Errors

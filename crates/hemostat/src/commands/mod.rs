@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod acl;
+pub(crate) mod archive;
 pub(crate) mod archiver;
 pub(crate) mod bench_append;
 pub(crate) mod bench_hop;

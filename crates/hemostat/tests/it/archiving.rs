@@ -72,7 +72,7 @@ async fn an_archiver_that_was_killed_goes_on_without_a_gap() {
 }
 
 /// Sets the archive of a process, at the pace of a test.
-fn with_archive<'a>(
+pub(crate) fn with_archive<'a>(
     command: &'a mut std::process::Command,
     folder: &TempDir,
 ) -> &'a mut std::process::Command {
@@ -85,7 +85,7 @@ fn with_archive<'a>(
         .env("HEMOSTAT_ARCHIVE_SEAL_AFTER", "200ms")
 }
 
-fn open(folder: &Path) -> Archive {
+pub(crate) fn open(folder: &Path) -> Archive {
     Archive::open(&Place::Folder(folder.join("archive"))).expect("the archive opens")
 }
 
@@ -146,7 +146,7 @@ async fn holds_the_log(rig: &Rig, folder: &TempDir) -> Vec<Signed<Head>> {
 }
 
 /// An order about a container.
-fn event(n: u64) -> Event {
+pub(crate) fn event(n: u64) -> Event {
     let host = HostName::new("test-host").expect("a name");
     let subject = Subject::new(&host, &format!("container-{}", n % 7)).expect("a name");
     let time = Timestamp::from_millis(1_700_000_000_000 + n);

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::{Filter, Letter, find};
 use crate::cli::{LetterFilter, Output, RedriveArgs};
+use crate::connect;
 use crate::exit::{Failure, OrFailure};
 use crate::show;
 
@@ -20,7 +21,7 @@ use crate::show;
 pub(super) async fn run(log: &dyn EventLog, letters: &[Letter], args: &RedriveArgs) -> Result<(), Failure> {
     let now = log.now().await.or_unreachable()?;
     let chosen = chosen(letters, args, now)?;
-    let by = operator();
+    let by = connect::operator();
     if !(args.dry_run || args.yes || chosen.is_empty() || agreed(chosen.len())?) {
         return Ok(());
     }
@@ -117,12 +118,4 @@ fn tell(letter: &Letter, answer: &Answer, output: Output) -> Result<(), Failure>
     let why = why.map(|why| format!(": {why}")).unwrap_or_default();
     let words = result.replace('_', " ");
     show::line(&format!("{}  {kind} of {}  {words}{seq}{why}", letter.id.short(), letter.container()))
-}
-
-/// Who orders it: `user@host`.
-fn operator() -> String {
-    let named = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
-    let user = named.filter(|name| !name.is_empty());
-    let user = user.unwrap_or_else(|| rustix::process::getuid().as_raw().to_string());
-    format!("{user}@{}", rustix::system::uname().nodename().to_string_lossy())
 }

@@ -23,6 +23,7 @@ mod retention;
 mod revise;
 mod seal;
 mod store;
+mod succession;
 mod sweep;
 #[cfg(test)]
 mod testing;

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::chain::Digest;
 use crate::head::{Head, HeadError, Signed};
-use crate::keys::{KeyId, PrivateKey, Succession};
+use crate::keys::{KeyId, PrivateKey};
 use crate::object::{Frames, ObjectError};
 
 /// Heads that are fetched at a time.
@@ -334,70 +334,6 @@ impl Archive {
             Err(ArchiveError::Store(object_store::Error::NotFound { .. })) => Ok(None),
             Err(error) => Err(error),
         }
-    }
-
-    /// The statements about keys, in order.
-    ///
-    /// # Errors
-    /// Those of the store, and a statement that was changed.
-    pub async fn successions(&self) -> Result<Vec<Signed<Succession>>, ArchiveError> {
-        let listed = self.store.list_with_delimiter(Some(&Path::from(KEYS))).await?;
-        let mut paths: Vec<Path> = listed.objects.into_iter().map(|object| object.location).collect();
-        paths.sort_unstable();
-        let mut statements = Vec::new();
-        for path in paths {
-            let bytes = self.bytes(&path).await?;
-            let read = Signed::read(&bytes);
-            statements.push(read.map_err(|source| ArchiveError::Head { name: path.to_string(), source })?);
-        }
-        Ok(statements)
-    }
-
-    /// Says that `successor` seals from now on. It is `key`, the present one, that says so; once.
-    ///
-    /// # Errors
-    /// Those of the store.
-    pub async fn succeed(
-        &self,
-        successor: crate::keys::PublicKey,
-        key: &PrivateKey,
-    ) -> Result<(), ArchiveError> {
-        let told = self.successions().await?;
-        let statement = Succession { successor, predecessor: key.public().id() };
-        if told.iter().any(|told| told.statement == statement) {
-            return Ok(());
-        }
-        let number = told.len() + 2;
-        let path = Path::from(KEYS).join(format!("{number:05}.json"));
-        let made = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        let bytes = Signed::sign(statement, key).to_bytes();
-        self.store.put_opts(&path, PutPayload::from(bytes), made).await?;
-        Ok(())
-    }
-
-    /// Whether `here` may seal behind what `there` sealed: it is that key, or one that follows it as the archive states.
-    ///
-    /// # Errors
-    /// Those of the store, and a statement that was changed.
-    pub async fn may_follow(
-        &self,
-        there: &KeyId,
-        here: &crate::keys::PublicKey,
-    ) -> Result<bool, ArchiveError> {
-        let (mut key, own) = (there.clone(), here.id());
-        if key == own {
-            return Ok(true);
-        }
-        // A successor is named behind its predecessor, so one pass is enough.
-        for Signed { statement, .. } in self.successions().await? {
-            if statement.predecessor == key {
-                key = statement.successor.id();
-                if key == own {
-                    return Ok(true);
-                }
-            }
-        }
-        Ok(false)
     }
 
     /// Makes a file that is not there; says whether it was made.

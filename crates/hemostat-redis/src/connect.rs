@@ -13,6 +13,7 @@ use crate::link::{Ground, Link};
 use crate::log::{RedisLog, Shared};
 use crate::place::Place;
 use crate::reply;
+use crate::shadow;
 
 /// Where the log is.
 #[derive(Clone)]
@@ -84,6 +85,9 @@ pub enum ConnectError {
         /// Partitions of the settings.
         configured: u16,
     },
+    /// A replay writes into no log that was there before it.
+    #[error("there is a log `{0}` that no replay has made; name another namespace for the shadow")]
+    NoShadow(String),
     /// A later version made this log.
     #[error("the log `{namespace}` has layout {layout}, and this version knows {LAYOUT}; upgrade this agent")]
     Layout {
@@ -131,6 +135,14 @@ impl RedisLog {
     /// # Errors
     /// As for [`RedisLog::connect`].
     pub async fn connect_with(settings: RedisSettings, access: &Access) -> Result<Self, ConnectError> {
+        Self::open(settings, access, false).await
+    }
+
+    pub(crate) async fn open(
+        settings: RedisSettings,
+        access: &Access,
+        is_shadow: bool,
+    ) -> Result<Self, ConnectError> {
         let RedisSettings { url, namespace, partitions } = settings;
         let keys = Keys::new(&namespace).ok_or_else(|| ConnectError::Namespace(namespace.clone()))?;
         if partitions == Some(0) {
@@ -147,6 +159,9 @@ impl RedisLog {
             warnings.extend(self::warnings(&link, server).await);
         }
         let found = found(link.ground(), &servers);
+        if is_shadow {
+            shadow::mark(&link, &keys, &namespace).await?;
+        }
         let partitions = record(&link, &keys, &namespace, partitions).await?;
         Ok(Self { shared: Arc::new(Shared::new(link, keys, namespace, partitions)), warnings, found })
     }

@@ -31,6 +31,11 @@ impl Keys {
         format!("{}:{{", self.namespace)
     }
 
+    /// The pattern that all keys of a partition fit, and no others.
+    pub(crate) fn all(&self, partition: Partition) -> String {
+        self.key(partition, "*")
+    }
+
     pub(crate) fn stream(&self, partition: Partition, stream: &StreamName) -> String {
         self.key(partition, stream)
     }

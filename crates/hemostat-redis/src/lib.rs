@@ -24,7 +24,7 @@
 //! | `agents` | role and instance → log time until which it counts, a space, what is known of it |
 //! | `moving` | nothing, ever; see `scripts.rs` |
 //! | `barrier` | nothing; written so that there is something to wait for |
-//! | `meta` (partition 0) | version of this layout, number of partitions |
+//! | `meta` (partition 0) | version of this layout, number of partitions, and the mark of a shadow |
 //!
 //! Invariants:
 //! - RS-1: what changes more than one key is a script (`src/scripts`), so it happens as a whole. A script is refused
@@ -57,6 +57,7 @@ mod reply;
 mod scripts;
 mod sentinel;
 mod server;
+mod shadow;
 mod status;
 #[cfg(feature = "testing")]
 pub mod testing;

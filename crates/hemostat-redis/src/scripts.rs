@@ -61,6 +61,8 @@ scripts! {
     FORGET = "flags=allow-oom", "scripts/forget.lua";
     /// Takes abandoned groups away.
     REAP = "flags=allow-oom", "scripts/reap.lua";
+    /// Marks a new log as a shadow.
+    MARK = "", "scripts/mark.lua";
     /// Tells how far groups have come.
     GROUPS = "flags=no-writes", "scripts/groups.lua";
 }

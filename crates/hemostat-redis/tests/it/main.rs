@@ -17,5 +17,6 @@ mod reading;
 mod safe;
 mod scripts;
 mod sentinel;
+mod shadow;
 mod tls;
 mod trim;

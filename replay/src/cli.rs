@@ -66,6 +66,8 @@ pub(crate) enum Command {
     State(crate::state::StateArgs),
     /// Show what changed of that between two points
     Diff(crate::state::DiffArgs),
+    /// Play it once more, at any speed, into a namespace of its own
+    Play(Box<crate::play::PlayArgs>),
     /// Prove that the archive is what was sealed, or say what was done to it
     Verify(crate::verify::VerifyArgs),
     /// Export for an audit, with a manifest

@@ -1,7 +1,9 @@
-//! `hemostat-replay`: what was, from the log, its archive, or a recording. Reads only.
+//! `hemostat-replay`: what was, from the log, its archive, or a recording. Reads only; `play` writes, into a
+//! namespace of its own.
 
 mod cli;
 mod export;
+mod play;
 mod record;
 mod recording;
 mod rules;
@@ -41,6 +43,7 @@ async fn main() -> ExitCode {
         Command::Export(args) => export::run(&from, &args).await,
         Command::CheckExport(args) => export::check(&args),
         Command::Info => info(&from).await,
+        Command::Play(args) => play::run(&from, &args).await,
         Command::Record(args) => record::run(&from, &args).await,
         Command::State(args) => state::run(&from, &args).await,
         Command::Diff(args) => state::diff(&from, &args).await,

@@ -22,9 +22,10 @@ use crate::timeline::Output;
 
 pub(crate) use diff::DiffArgs;
 pub(crate) use diff::run as diff;
+pub(crate) use point::Point;
 
 use fields::fields;
-use point::{Fold, Point};
+use point::Fold;
 use states::Known;
 
 /// Which point, and whose states.

@@ -3,6 +3,7 @@
 mod decided_again;
 mod export;
 mod made;
+mod play;
 mod recordings;
 mod rig;
 mod state;

@@ -130,6 +130,7 @@ impl Player<'_> {
 
     /// Does what it is told.
     async fn obey(&mut self, command: &Command) -> anyhow::Result<()> {
+        self.display.ask(None);
         let now = Instant::now();
         let speed = self.schedule().speed();
         match command {

@@ -178,6 +178,27 @@ async fn it_does_what_it_is_told_on_the_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn keys_at_a_terminal_say_the_same() {
+    let events: Vec<Event> = (0..10).map(|n| sample(n * 100_000)).collect();
+    let rig = Rig::of(&events).await;
+    let report = rig.folder.path().join("report.json");
+    let program = env!("CARGO_BIN_EXE_hemostat-replay");
+    let arguments = rig.arguments(&["--speed", "step"]).join(" ");
+    // A terminal of its own, and whether it is as it was afterwards.
+    let mut command = Command::new("script");
+    let line = format!("{program} {arguments} > {}; stty -a", text(&report));
+    command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+    let output = fed(&mut command, "nn+g0/18\x7f\n-q");
+    assert!(output.status.success(), "{}", said(&output));
+    let settings = said(&output);
+    assert!(settings.contains(" icanon") && settings.contains(" echo "), "{settings}");
+    let report: Value = serde_json::from_slice(&std::fs::read(&report).expect("a report")).expect("JSON");
+    // Going to 0/1 emptied the shadow, and nothing was played since.
+    assert_eq!((&report["played"], &report["ended"]), (&2.into(), &"quit".into()), "{report}");
+    assert_eq!(rig.shadow().await.len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn agents_decide_anew_and_come_to_the_same() {
     let rig = Rig::empty().await;
     let report = rig.play(&golden("disk-full"), &["--speed", "50", "--agents"]);
@@ -314,14 +335,18 @@ async fn entries(log: RedisLog) -> Vec<Entry> {
 /// Plays with `words` on standard input, which stays open until the end.
 fn told(arguments: &[String], words: &str) -> Value {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hemostat-replay"));
-    command.args(arguments).env_clear();
+    read(&fed(command.args(arguments).env_clear(), words))
+}
+
+/// Runs a command with `words` on standard input.
+fn fed(command: &mut Command, words: &str) -> Output {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the program runs");
     let mut stdin = child.stdin.take().expect("it has a standard input");
     stdin.write_all(words.as_bytes()).expect("it reads");
     let output = child.wait_with_output().expect("it ends");
     drop(stdin);
-    read(&output)
+    output
 }
 
 fn read(output: &Output) -> Value {

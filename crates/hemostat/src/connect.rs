@@ -42,6 +42,20 @@ pub(crate) async fn log_or_private(config: &Config) -> Result<(RedisLog, Option<
     Ok((log, Some(managed)))
 }
 
+/// Refuses a log that a replay has made: what stands in it has been already, and an agent would act on it again.
+///
+/// # Errors
+/// Exit 2 when it is one, exit 3 when it does not say.
+pub(crate) async fn refuse_shadow(log: &RedisLog) -> Result<(), Failure> {
+    if log.is_shadow().await.context("failed to ask the event log what it is").or_unreachable()? {
+        return Err(Failure::Usage(anyhow!(
+            "the log of redis.namespace is a shadow, which plays the past; agents do not run on it \
+             (`hemostat-replay play --agents` has some that do nothing)"
+        )));
+    }
+    Ok(())
+}
+
 async fn open(config: &Config, url: &Secret, access: &Access) -> Result<RedisLog, Failure> {
     let settings = RedisSettings {
         url: url.reveal().to_owned(),

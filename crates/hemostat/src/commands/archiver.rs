@@ -25,7 +25,9 @@ use crate::exit::{Failure, OrFailure as _};
 pub(crate) async fn run(config: Config) -> Result<(), Failure> {
     let stop = run_agents::stop_on_signal()?;
     let sealing = open(&config)?;
-    let log: Arc<dyn EventLog> = Arc::new(connect::log(&config).await?);
+    let log = connect::log(&config).await?;
+    connect::refuse_shadow(&log).await?;
+    let log: Arc<dyn EventLog> = Arc::new(log);
     let host = connect::own_host(&config);
     let mut shared = run_agents::share(config, log, None, host);
     shared.sealing = Some(sealing);

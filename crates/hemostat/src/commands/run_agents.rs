@@ -35,7 +35,9 @@ pub(crate) async fn one(config: Config, role: Role) -> Result<(), Failure> {
         Some((engine, host)) => (Some(engine as Arc<dyn Containers>), host),
         None => (None, connect::own_host(&config)),
     };
-    let log: Arc<dyn EventLog> = Arc::new(connect::log(&config).await?);
+    let log = connect::log(&config).await?;
+    connect::refuse_shadow(&log).await?;
+    let log: Arc<dyn EventLog> = Arc::new(log);
     let shared = share(config, log, engine, host);
     run(&shared, &[role], stop).await
 }

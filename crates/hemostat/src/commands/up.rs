@@ -24,6 +24,7 @@ pub(crate) async fn run(config: Config, args: &UpArgs) -> Result<(), Failure> {
     let stop = run_agents::stop_on_signal()?;
     let (engine, host) = connect::engine(&config).await?;
     let (log, managed) = connect::log_or_private(&config).await?;
+    connect::refuse_shadow(&log).await?;
     let log: Arc<dyn EventLog> = Arc::new(log);
     let mut shared = run_agents::share(config, log, Some(engine as Arc<dyn Containers>), host);
     let mut roles = Role::AGENTS.to_vec();

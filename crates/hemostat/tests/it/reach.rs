@@ -133,3 +133,27 @@ fn a_health_check_of_nobody_fails() {
     let answer = run(&mut hemostat(&["healthcheck", "--address", "127.0.0.1:1"]));
     assert_eq!(answer.code, 3, "{}", answer.err);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agents_do_not_run_on_a_shadow() {
+    let redis = hemostat_redis::testing::TestRedis::start().await.expect("a throw-away Redis");
+    let settings = hemostat_redis::RedisSettings {
+        url: redis.url(),
+        namespace: "hemostat-shadow".to_owned(),
+        partitions: None,
+    };
+    let shadow = hemostat_redis::RedisLog::shadow(settings).await.expect("it is new");
+    let on_it = |word: &str| {
+        let mut command = hemostat(&[word]);
+        command.env("HEMOSTAT_REDIS_URL", redis.url()).env("HEMOSTAT_REDIS_NAMESPACE", "hemostat-shadow");
+        run(&mut command)
+    };
+    for role in ["analyzer", "alert"] {
+        let answer = on_it(role);
+        assert_eq!(answer.code, 2, "{role}: {}", answer.err);
+        assert!(answer.err.contains("is a shadow, which plays the past"), "{role}: {}", answer.err);
+    }
+    // What only reads takes it for the log that it is.
+    assert_eq!(on_it("incidents").code, 0, "{}", on_it("incidents").err);
+    assert!(hemostat_agent::log::EventLog::agents(&shadow).await.expect("it answers").is_empty());
+}

@@ -23,7 +23,7 @@ pub(crate) struct Cli {
 /// Where the events come from: an archive, a live log, or both, the log going on where the archive ends.
 #[derive(Debug, Args)]
 pub(crate) struct FromArgs {
-    /// Folder of the archive.
+    /// The archive: a folder, or a bucket as s3://…, gs://… or az://….
     #[arg(long, global = true, env = "HEMOSTAT_ARCHIVE_URL", value_name = "PLACE")]
     pub archive: Option<String>,
     /// Redis of a live log.

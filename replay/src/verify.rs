@@ -71,8 +71,7 @@ pub(crate) async fn run(args: &VerifyArgs, from: &FromArgs) -> anyhow::Result<bo
         cli::command().error(missing, "name the archive to verify: --archive PLACE").exit();
     };
     let place: Place = place.parse()?;
-    let Place::Folder(folder) = &place;
-    if !folder.is_dir() {
+    if !place.may_exist() {
         // To open it would make it.
         bail!("there is no archive in `{place}`");
     }

@@ -11,10 +11,11 @@ use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::chain::Digest;
+use crate::failure::ArchiveError;
 use crate::head::{Signed, VERSION};
 use crate::keys::{KeyId, PrivateKey};
 use crate::record::{Body, Record};
-use crate::store::{Archive, ArchiveError, HOLDS};
+use crate::store::{Archive, HOLDS};
 
 #[cfg(test)]
 mod tests;

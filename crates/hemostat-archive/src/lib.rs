@@ -12,11 +12,14 @@
 
 mod archiver;
 mod chain;
+mod failure;
 mod frame;
 mod head;
 mod hold;
+mod http;
 mod keys;
 mod object;
+mod place;
 mod read;
 mod record;
 mod retention;
@@ -31,17 +34,19 @@ mod verify;
 
 pub use archiver::Archiver;
 pub use chain::{Chain, Digest, DigestError, Tree};
+pub use failure::ArchiveError;
 pub use frame::FrameError;
 pub use head::{Head, HeadError, Loss, ObjectRef, Redaction, Signed, VERSION};
 pub use hold::{About, Covers, Hold, HoldOrder, HoldStatement, Holds};
 pub use keys::{KeyError, KeyId, KeyRing, PrivateKey, PublicKey, Signature, Succession};
 pub use object::{Frames, Index, IndexEntry, ObjectError, Writer};
+pub use place::{Bucket, Place, PlaceError};
 pub use read::{Reader, Selection};
 pub use record::{Body, Record, RecordError, Salts};
 pub use retention::{Due, Expired, Keep, due, expire};
 pub use revise::{Fate, Judge, Revised, Revision};
 pub use seal::{Sealed, Sealer, Settings};
-pub use store::{Archive, ArchiveError, HeadName, Place, PlaceError, Tip};
+pub use store::{Archive, HeadName, Tip};
 pub use sweep::{Needless, ORPHAN_AGE, Swept};
 pub use verify::{
     At, Finding, FindingKind, Note, NoteKind, PartitionReport, Progress, Report, Witness, verify,

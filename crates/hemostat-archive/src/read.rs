@@ -4,10 +4,11 @@ use std::collections::{BTreeSet, VecDeque};
 
 use hemostat_event::{EventType, IncidentId, Subject, Timestamp};
 
+use crate::failure::ArchiveError;
 use crate::head::{Head, Signed};
 use crate::object::{Frames, Index, IndexEntry};
 use crate::record::Record;
-use crate::store::{Archive, ArchiveError};
+use crate::store::Archive;
 
 #[cfg(test)]
 mod tests;

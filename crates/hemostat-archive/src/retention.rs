@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use hemostat_event::EventType;
 
+use crate::failure::ArchiveError;
 use crate::head::{Head, Signed};
 use crate::hold::Holds;
 use crate::record::Body;
 use crate::revise::{Fate, Revised, Revision};
-use crate::store::{Archive, ArchiveError};
+use crate::store::Archive;
 
 #[cfg(test)]
 mod tests;

@@ -15,11 +15,12 @@ use bytes::Bytes;
 use hemostat_event::{EventId, EventType};
 
 use crate::chain::Digest;
+use crate::failure::ArchiveError;
 use crate::head::{Head, ObjectRef, Redaction, Signed};
 use crate::keys::PrivateKey;
 use crate::object::{Frames, ObjectError, Writer};
 use crate::record::{Body, Record};
-use crate::store::{Archive, ArchiveError, HeadName, object_name};
+use crate::store::{Archive, HeadName, object_name};
 
 #[cfg(test)]
 mod tests;

@@ -11,98 +11,28 @@
 //! Invariants:
 //! - S-1: the object is there before its head is, whole and on the disk. What has no head is nothing: it is what an
 //!   archiver left that died half-way.
-//! - S-2: a head is made once and never written over; of two archivers one makes it.
+//! - S-2: a head is made once and never written over; of two archivers one makes it. So are statements.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use object_store::local::LocalFileSystem;
+use hemostat_event::Timestamp;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 use serde::{Deserialize, Serialize};
 
 use crate::chain::Digest;
-use crate::head::{Head, HeadError, Signed};
+use crate::failure::ArchiveError;
+use crate::head::{Head, Signed};
 use crate::keys::{KeyId, PrivateKey};
-use crate::object::{Frames, ObjectError};
+use crate::object::Frames;
+use crate::place::Place;
 
 /// Heads that are fetched at a time.
 const FETCHES: usize = 16;
-
-/// Where an archive is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// A folder of this machine.
-    Folder(PathBuf),
-}
-
-/// A text that names no place.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a place for an archive; a folder is, as a path or as file:///…")]
-pub struct PlaceError(String);
-
-impl FromStr for Place {
-    type Err = PlaceError;
-
-    fn from_str(text: &str) -> Result<Self, PlaceError> {
-        match text.split_once("://") {
-            Some(("file", path)) if path.starts_with('/') => Ok(Self::Folder(path.into())),
-            None if !text.is_empty() => Ok(Self::Folder(text.into())),
-            _ => Err(PlaceError(text.to_owned())),
-        }
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Folder(path) => write!(f, "{}", path.display()),
-        }
-    }
-}
-
-/// A request to an archive that failed.
-#[derive(Debug, thiserror::Error)]
-pub enum ArchiveError {
-    /// The folder cannot be made or opened.
-    #[error("cannot open the archive in `{place}`")]
-    Place {
-        /// Where it should be.
-        place: Place,
-        /// Why not.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// The store does not answer, or refuses.
-    #[error("the store of the archive fails")]
-    Store(#[from] object_store::Error),
-    /// A head is not one that was sealed.
-    #[error("`{name}` was changed")]
-    Head {
-        /// The name of the file.
-        name: String,
-        /// How that is known.
-        #[source]
-        source: HeadError,
-    },
-    /// An object is not the one that was sealed.
-    #[error("`{0}` is not what was sealed: its digest is another")]
-    Changed(String),
-    /// An object cannot be read.
-    #[error("`{name}` cannot be read")]
-    Object {
-        /// The name of the object.
-        name: String,
-        /// Why not.
-        #[source]
-        source: ObjectError,
-    },
-}
 
 /// The last head of a partition, told apart from it so that a missing end is seen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,25 +56,49 @@ pub struct Tip {
 #[derive(Debug, Clone)]
 pub struct Archive {
     store: Arc<dyn ObjectStore>,
+    /// Whether the store is known to keep to put-if-absent; that of a folder does.
+    keeps_to_it: Arc<AtomicBool>,
 }
 
 impl Archive {
-    /// Opens the archive at `place`, making the folder where there is none.
+    /// Opens the archive at `place`, making the folder where there is none. What a bucket wants to know stands in the
+    /// environment (`AWS_…`, `GOOGLE_…`, `AZURE_…`); nothing is sent to it yet.
     ///
     /// # Errors
     /// [`ArchiveError::Place`] when that is not possible.
     pub fn open(place: &Place) -> Result<Self, ArchiveError> {
-        let refuse = |source| ArchiveError::Place { place: place.clone(), source };
-        let Place::Folder(folder) = place;
-        std::fs::create_dir_all(folder).map_err(|error| refuse(error.into()))?;
-        let store = LocalFileSystem::new_with_prefix(folder).map_err(|error| refuse(error.into()))?;
-        Ok(Self { store: Arc::new(store.with_fsync(true)) })
+        let texts = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        Self::open_with(place, std::env::vars_os().filter_map(texts))
+    }
+
+    /// The same with these variables and no others.
+    ///
+    /// # Errors
+    /// As for [`Archive::open`].
+    pub fn open_with(
+        place: &Place,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ArchiveError> {
+        let store = place.store(variables);
+        let store = store.map_err(|source| ArchiveError::Place { place: place.clone(), source })?;
+        Ok(Self { store, keeps_to_it: Arc::new(AtomicBool::new(matches!(place, Place::Folder(_)))) })
     }
 
     /// The archive in `store`.
     #[cfg(test)]
     pub(crate) fn within(store: impl ObjectStore) -> Self {
-        Self { store: Arc::new(store) }
+        Self { store: Arc::new(store), keeps_to_it: Arc::default() }
+    }
+
+    /// Asks the store for the first time.
+    ///
+    /// # Errors
+    /// Those of the store: it is out of reach, there is no such bucket, or these credentials may not list it.
+    pub async fn reach(&self) -> Result<(), ArchiveError> {
+        self.store.list_with_delimiter(None).await?;
+        Ok(())
     }
 
     /// Every file of the archive, whoever made it: its path below the archive, and its length in bytes. In order.
@@ -197,11 +151,48 @@ impl Archive {
     /// # Errors
     /// Those of the store, and a head that was changed.
     pub async fn heads(&self, partition: u16) -> Result<Vec<Signed<Head>>, ArchiveError> {
-        let mut names = self.head_names(partition).await?;
-        // The later revision stands behind the earlier.
-        names.reverse();
-        names.dedup_by_key(|name| name.number);
-        names.reverse();
+        self.fetch(last_revisions(self.head_names(partition).await?)).await
+    }
+
+    /// The valid head of each segment of a partition that may have entries of `since` or later, and of the last one. In
+    /// order. Segments follow one another in time, so no head before the first of these is fetched.
+    ///
+    /// # Errors
+    /// As for [`Archive::heads`].
+    pub async fn heads_since(
+        &self,
+        partition: u16,
+        since: Timestamp,
+    ) -> Result<Vec<Signed<Head>>, ArchiveError> {
+        let names = last_revisions(self.head_names(partition).await?);
+        let mut parts = Vec::new();
+        for names in names.rchunks(FETCHES) {
+            let heads = self.fetch(names.to_vec()).await?;
+            let is_enough = heads.first().is_some_and(|head| head.statement.last_ms < since.millis());
+            parts.push(heads);
+            if is_enough {
+                break;
+            }
+        }
+        Ok(parts.into_iter().rev().flatten().collect())
+    }
+
+    /// The valid head of each segment of a partition behind that with this number. In order.
+    ///
+    /// # Errors
+    /// As for [`Archive::heads`].
+    pub async fn heads_after(&self, partition: u16, number: u64) -> Result<Vec<Signed<Head>>, ArchiveError> {
+        let behind = HeadName { partition, number, revision: 999 }.path();
+        let folder = folder(partition);
+        let listed = self.store.list_with_offset(Some(&folder), &behind);
+        let listed: Vec<_> = listed.map_ok(|object| object.location).try_collect().await?;
+        let names = listed.iter().filter_map(|path| HeadName::read(partition, path.filename()?));
+        let mut names: Vec<HeadName> = names.filter(|name| number < name.number).collect();
+        names.sort_unstable();
+        self.fetch(last_revisions(names)).await
+    }
+
+    async fn fetch(&self, names: Vec<HeadName>) -> Result<Vec<Signed<Head>>, ArchiveError> {
         let heads = stream::iter(names).map(|name| async move { self.head(&name).await });
         heads.buffered(FETCHES).try_collect().await
     }
@@ -233,13 +224,17 @@ impl Archive {
     /// Those of the store, [`ArchiveError::Changed`] when the object is not the one that the head names, and
     /// [`ArchiveError::Object`].
     pub async fn frames(&self, head: &Head) -> Result<Frames, ArchiveError> {
-        let gone = match self.frames_of(head).await {
-            Err(ArchiveError::Store(gone @ object_store::Error::NotFound { .. })) => gone,
-            read => return read,
-        };
-        match self.revised(HeadName::of(head)).await? {
-            Some(later) => self.frames_of(&later.statement).await,
-            None => Err(gone.into()),
+        let mut later: Option<Signed<Head>> = None;
+        loop {
+            let head = later.as_ref().map_or(head, |later| &later.statement);
+            let gone = match self.frames_of(head).await {
+                Err(ArchiveError::Store(gone @ object_store::Error::NotFound { .. })) => gone,
+                read => return read,
+            };
+            match self.revised(HeadName::of(head)).await? {
+                Some(next) => later = Some(next),
+                None => return Err(gone.into()),
+            }
         }
     }
 
@@ -282,18 +277,8 @@ impl Archive {
         let name = HeadName::of(&head.statement);
         let path = folder(head.statement.partition).join(head.statement.object.name.as_str());
         self.store.put(&path, PutPayload::from(object)).await?;
-        let made = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        let made = self.store.put_opts(&name.path(), PutPayload::from(head.to_bytes()), made).await;
-        match made {
-            Ok(_) => {}
-            Err(object_store::Error::AlreadyExists { .. }) => {
-                // What was made by a call of ours whose answer was lost is made.
-                let there = self.bytes(&name.path()).await?;
-                if there[..] != head.to_bytes()[..] {
-                    return Ok(false);
-                }
-            }
-            Err(error) => return Err(error.into()),
+        if !self.make(&name.path(), head.to_bytes()).await? {
+            return Ok(false);
         }
         if head.statement.revision == 0 {
             self.point(head, key).await?;
@@ -336,12 +321,28 @@ impl Archive {
         }
     }
 
-    /// Makes a file that is not there; says whether it was made.
+    /// Makes a file that is not there; `false` when another is. One with these bytes was made by a call of ours whose
+    /// answer was lost.
+    ///
+    /// Proves S-2 for this store, once: what is there now, with these bytes, must be refused when it is put again. There
+    /// are stores that do not know the condition and take the request all the same.
     pub(crate) async fn make(&self, path: &Path, bytes: Vec<u8>) -> Result<bool, ArchiveError> {
-        let made = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        match self.store.put_opts(path, PutPayload::from(bytes), made).await {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+        let bytes = Bytes::from(bytes);
+        let put = || {
+            let made = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+            self.store.put_opts(path, PutPayload::from(bytes.clone()), made)
+        };
+        match put().await {
+            Ok(_) if self.keeps_to_it.load(Ordering::Relaxed) => Ok(true),
+            Ok(_) => match put().await {
+                Ok(_) => Err(ArchiveError::WritesOver),
+                Err(object_store::Error::AlreadyExists { .. }) => {
+                    self.keeps_to_it.store(true, Ordering::Relaxed);
+                    Ok(true)
+                }
+                Err(error) => Err(error.into()),
+            },
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(self.bytes(path).await? == bytes),
             Err(error) => Err(error.into()),
         }
     }
@@ -412,6 +413,15 @@ impl HeadName {
         let head = Self { partition, number: number.parse().ok()?, revision };
         (head.path().filename() == Some(name)).then_some(head)
     }
+}
+
+/// The last revision of each segment; the names are in order.
+fn last_revisions(mut names: Vec<HeadName>) -> Vec<HeadName> {
+    // The later revision stands behind the earlier.
+    names.reverse();
+    names.dedup_by_key(|name| name.number);
+    names.reverse();
+    names
 }
 
 /// The name of an object with these bytes.

@@ -2,9 +2,10 @@
 
 use object_store::path::Path;
 
+use crate::failure::ArchiveError;
 use crate::head::Signed;
 use crate::keys::{KeyId, PrivateKey, PublicKey, Succession};
-use crate::store::{Archive, ArchiveError, KEYS};
+use crate::store::{Archive, KEYS};
 
 impl Archive {
     /// The statements about keys, in order.

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::chain::Digest;
-use crate::store::{Archive, ArchiveError, OBJECT, folder};
+use crate::failure::ArchiveError;
+use crate::store::{Archive, OBJECT, folder};
 
 #[cfg(test)]
 mod tests;

@@ -20,13 +20,14 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult,
 };
 
+use crate::failure::ArchiveError;
 use crate::head::{Head, Signed};
 use crate::keys::{KeyRing, PrivateKey};
 use crate::read::{Reader, Selection};
 use crate::record::Record;
 use crate::revise::{Fate, Revised, Revision};
 use crate::seal::Sealer;
-use crate::store::{Archive, ArchiveError, OBJECT};
+use crate::store::{Archive, OBJECT};
 use crate::verify::{FindingKind, Report, verify};
 
 /// Log time of entry 0, in milliseconds.

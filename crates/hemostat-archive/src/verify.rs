@@ -23,10 +23,11 @@ use bytes::Bytes;
 use object_store::path::Path;
 
 use crate::chain::Digest;
+use crate::failure::ArchiveError;
 use crate::head::{Head, Signed};
 use crate::keys::KeyRing;
 use crate::object::Frames;
-use crate::store::{Archive, ArchiveError, HOLDS, HeadName, KEYS, OBJECT, Tip, folder, tip_path};
+use crate::store::{Archive, HOLDS, HeadName, KEYS, OBJECT, Tip, folder, tip_path};
 
 use continuity::Followed;
 use finding::Findings;

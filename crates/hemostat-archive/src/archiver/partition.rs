@@ -13,11 +13,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::Archiver;
 use super::care::Care;
+use crate::failure::ArchiveError;
 use crate::head::{Head, Signed};
 use crate::keys::{KeyId, PrivateKey};
 use crate::record::{Record, Salts};
 use crate::seal::{Sealed, Sealer};
-use crate::store::ArchiveError;
 
 /// The archiver of one partition.
 pub(super) struct Worker<'a> {

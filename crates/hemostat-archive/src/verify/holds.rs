@@ -8,10 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use hemostat_event::{Command, Data, EventId, EventType};
 
 use crate::chain::Digest;
+use crate::failure::ArchiveError;
 use crate::head::{Head, Signed};
 use crate::hold::{About, Hold, HoldOrder, HoldStatement, Holds, hold_path};
 use crate::record::{Body, Record};
-use crate::store::{ArchiveError, HOLDS};
+use crate::store::HOLDS;
 
 use super::Verifier;
 use super::finding::{At, FindingKind, Findings, Note, NoteKind};

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
 use clap::Subcommand;
-use hemostat_archive::{Archive, Place, PrivateKey};
+use hemostat_archive::{Archive, PrivateKey};
 
 use super::archiver;
 use crate::config::Config;
@@ -52,17 +52,16 @@ pub(crate) async fn run(config: &Config, command: &ArchiveCommand) -> Result<(),
 /// Opens the archive that is there.
 ///
 /// # Errors
-/// Exit 2 when there is none.
-fn open(config: &Config) -> Result<Archive, Failure> {
+/// Exit 2 when there is none, 3 when it is out of reach.
+async fn open(config: &Config) -> Result<Archive, Failure> {
     let place = archiver::place(config)?;
-    let Place::Folder(folder) = &place;
-    if !folder.is_dir() {
+    if !place.may_exist() {
         // To open it would make it.
         return Err(Failure::Usage(anyhow!(
             "there is no archive in `{place}`; set archive.url (HEMOSTAT_ARCHIVE_URL)"
         )));
     }
-    Archive::open(&place).context("archive.url (HEMOSTAT_ARCHIVE_URL)").or_unreachable()
+    archiver::reach(&place).await
 }
 
 /// The key that seals the archive, and where it is. None is made.

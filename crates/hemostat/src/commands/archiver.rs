@@ -24,7 +24,7 @@ use crate::exit::{Failure, OrFailure as _};
 /// waited out.
 pub(crate) async fn run(config: Config) -> Result<(), Failure> {
     let stop = run_agents::stop_on_signal()?;
-    let sealing = open(&config)?;
+    let sealing = open(&config).await?;
     let log = connect::log(&config).await?;
     connect::refuse_shadow(&log).await?;
     let log: Arc<dyn EventLog> = Arc::new(log);
@@ -37,13 +37,24 @@ pub(crate) async fn run(config: Config) -> Result<(), Failure> {
 /// Opens the archive, and reads the key or makes one.
 ///
 /// # Errors
-/// Exit 2 when the key cannot be used, 3 when the folder cannot be.
-pub(crate) fn open(config: &Config) -> Result<Sealing, Failure> {
+/// Exit 2 when the key cannot be used, 3 when the folder or bucket cannot be.
+pub(crate) async fn open(config: &Config) -> Result<Sealing, Failure> {
     let (place, key_file) = (place(config)?, key_file(config)?);
     let key = read_or_make(&key_file).or_usage()?;
-    let archive = Archive::open(&place).context("archive.url (HEMOSTAT_ARCHIVE_URL)").or_unreachable()?;
+    let archive = reach(&place).await?;
     tracing::info!(%place, key = %key.public().id(), "the archive is open");
     Ok(Sealing { archive, key: Arc::new(key), key_file })
+}
+
+/// Opens the archive in `place`, and asks it for the first time.
+///
+/// # Errors
+/// Exit 3 when the folder or bucket cannot be used.
+pub(super) async fn reach(place: &Place) -> Result<Archive, Failure> {
+    let named = || format!("the archive in {place} (archive.url, HEMOSTAT_ARCHIVE_URL)");
+    let archive = Archive::open(place).with_context(named).or_unreachable()?;
+    archive.reach().await.with_context(named).or_unreachable()?;
+    Ok(archive)
 }
 
 /// Where the archive is.

@@ -29,7 +29,7 @@ pub(crate) async fn run(config: Config, args: &UpArgs) -> Result<(), Failure> {
     let mut shared = run_agents::share(config, log, Some(engine as Arc<dyn Containers>), host);
     let mut roles = Role::AGENTS.to_vec();
     if shared.config.archive.url.is_some() {
-        shared.sealing = Some(archiver::open(&shared.config)?);
+        shared.sealing = Some(archiver::open(&shared.config).await?);
         roles.push(Role::Archiver);
     }
     tracing::info!(host = %shared.host, instance = shared.instance, "all agents start");

@@ -98,7 +98,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     plain(
         "archive.url",
         "",
-        "Folder of the archive, as a path or file:///…; `up` archives where it is set, `archiver` takes `archive` in data_dir when empty.",
+        "The archive: a folder (a path or file:///…) or a bucket (s3://bucket/folder, gs://…, az://…) with credentials from AWS_…, GOOGLE_…, AZURE_…; `up` archives where it is set, `archiver` takes `archive` in data_dir when empty.",
     ),
     plain(
         "archive.key_file",

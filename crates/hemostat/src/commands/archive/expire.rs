@@ -40,7 +40,7 @@ pub(super) async fn run(config: &Config, args: &ExpireArgs) -> Result<(), Failur
             "Nothing expires: none of archive.keep.samples, .observations and .decisions is set.",
         );
     }
-    let archive = super::open(config)?;
+    let archive = super::open(config).await?;
     let (key, _path) = super::key(config, &archive).await?;
     let log = connect::log(config).await?;
     let by = connect::operator();

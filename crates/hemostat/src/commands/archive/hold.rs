@@ -82,7 +82,7 @@ pub(super) async fn run(config: &Config, command: &HoldCommand) -> Result<(), Fa
     match command {
         HoldCommand::Add(args) => add(config, args).await,
         HoldCommand::Ls { all, output } => {
-            let holds = super::open(config)?.holds().await.or_unreachable()?;
+            let holds = super::open(config).await?.holds().await.or_unreachable()?;
             list(holds.0.iter().filter(|hold| *all || hold.released_ms.is_none()), output.output)
         }
         HoldCommand::Release { id, reason, output } => release(config, id, reason, output.output).await,
@@ -90,7 +90,7 @@ pub(super) async fn run(config: &Config, command: &HoldCommand) -> Result<(), Fa
 }
 
 async fn add(config: &Config, args: &AddArgs) -> Result<(), Failure> {
-    let archive = super::open(config)?;
+    let archive = super::open(config).await?;
     let (key, _path) = super::key(config, &archive).await?;
     let log = connect::log(config).await?;
     let now = log.now().await.or_unreachable()?;
@@ -130,7 +130,7 @@ async fn add(config: &Config, args: &AddArgs) -> Result<(), Failure> {
 }
 
 async fn release(config: &Config, id: &str, reason: &str, output: Output) -> Result<(), Failure> {
-    let archive = super::open(config)?;
+    let archive = super::open(config).await?;
     let (key, _path) = super::key(config, &archive).await?;
     let holds = archive.holds().await.or_unreachable()?;
     let fitting: Vec<_> = holds.in_force().filter(|hold| hold.id.to_string().starts_with(id)).collect();

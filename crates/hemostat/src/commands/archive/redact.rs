@@ -69,7 +69,7 @@ const PER_ORDER_MAX: usize = 1_000;
 /// Exit 1 when something is held or not archived yet, 2 for what does not exist, 3 when log or archive is out of reach;
 /// the call can be repeated.
 pub(super) async fn run(config: &Config, args: &RedactArgs) -> Result<(), Failure> {
-    let archive = super::open(config)?;
+    let archive = super::open(config).await?;
     let (key, _path) = super::key(config, &archive).await?;
     let log: Arc<dyn EventLog> = Arc::new(connect::log(config).await?);
     // Before anybody asks what is held: a hold that is placed later is not broken.

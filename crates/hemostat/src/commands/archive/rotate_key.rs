@@ -39,7 +39,7 @@ pub(crate) struct RotateKeyArgs {
 /// Exit 2 for a key that is not the archive's or has a successor already, 3 when the archive is out of reach, 1 when the
 /// new key cannot be put in place; a repetition goes on then.
 pub(super) async fn run(config: &Config, args: &RotateKeyArgs) -> Result<(), Failure> {
-    let archive = super::open(config)?;
+    let archive = super::open(config).await?;
     let (old, path) = super::key(config, &archive).await?;
     let new = rotate(&archive, &old, &path).await?;
     let (old_id, new_id) = (old.public().id(), new.public().id());

@@ -33,7 +33,7 @@ pub(crate) struct SweepArgs {
 /// # Errors
 /// Exit 3 when the archive is out of reach.
 pub(super) async fn run(config: &Config, args: &SweepArgs) -> Result<(), Failure> {
-    let archive = super::open(config)?;
+    let archive = super::open(config).await?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now_ms = u64::try_from(now.as_millis()).unwrap_or(0);
     let (mut count, mut bytes) = (0_u64, 0);

@@ -1,0 +1,5 @@
+//! Archives in the places where they can be.
+
+mod bucket;
+mod places;
+mod refusals;

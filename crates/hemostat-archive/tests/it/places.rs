@@ -1,4 +1,5 @@
-//! What an archive promises, in a folder and in a bucket.
+//! What an archive promises, in a folder and in a bucket; with `HEMOSTAT_TEST_BUCKET=s3://bucket/empty-folder` and the
+//! credentials of its provider also in that one.
 
 use std::collections::BTreeMap;
 
@@ -29,6 +30,13 @@ async fn everywhere(promise: impl AsyncFn(Somewhere)) {
     promise(Somewhere { archive, _folder: Some(folder), bucket: None }).await;
     let bucket = Bucket::start().await;
     promise(Somewhere { archive: bucket.open("a/folder"), _folder: None, bucket: Some(bucket) }).await;
+    if let Ok(url) = std::env::var("HEMOSTAT_TEST_BUCKET") {
+        // Every promise in a folder of its own.
+        let own = PrivateKey::generate().public().id();
+        let place: Place = format!("{url}/{own}").parse().expect("a bucket");
+        let archive = Archive::open(&place).expect("it opens");
+        promise(Somewhere { archive, _folder: None, bucket: None }).await;
+    }
 }
 
 #[tokio::test]

@@ -62,6 +62,26 @@ async fn an_entry_that_is_no_event_is_handed_out_behind_the_one_before_it() {
 }
 
 #[tokio::test]
+async fn what_a_lost_log_says_anew_comes_behind_what_was_read_of_it() {
+    let log = log(1);
+    let mut tail = paged(shared(&log), 2);
+    for n in 0..30 {
+        log.append(&[event(0, n)]).await.unwrap();
+    }
+    let before = numbers(&tail.next().await.unwrap());
+    assert!(before.len() < 30, "some of it waits");
+    log.lose_everything();
+    log.advance(std::time::Duration::from_millis(5));
+    for n in 100..140 {
+        log.append(&[event(0, n)]).await.unwrap();
+    }
+    let mut after = numbers(&all(&mut tail).await);
+    let anew = after.split_off(after.iter().position(|number| *number == 1).expect("it is read"));
+    assert!(before.iter().chain(&after).is_sorted(), "{before:?} {after:?}");
+    assert_eq!(anew, (1..=40).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn a_failed_request_loses_nothing_also_of_partitions_that_were_read_before_it() {
     let log = log(4);
     let failures = Arc::new(AtomicUsize::new(0));
@@ -108,7 +128,7 @@ async fn a_stream_that_is_ahead_of_the_others_waits_without_filling_the_memory()
         }
         entries.extend(next);
         let waiting: usize =
-            tail.partitions[&Partition(0)].values().map(|position| position.waiting.len()).sum();
+            tail.partitions[&Partition(0)].positions.values().map(|position| position.waiting.len()).sum();
         // Per stream less than a page waited before the two readings of a round.
         assert!(waiting <= 4 * 3 * 5, "{waiting} entries wait");
     }

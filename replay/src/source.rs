@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use hemostat_agent::log::{EntryId, EventLog, Partition, StreamName};
+use hemostat_agent::log::EventLog;
 use hemostat_agent::tail::Tail;
-use hemostat_archive::{Archive, Digest, Head, Loss, Reader, Record, Sealer, Selection, Signed};
+use hemostat_archive::{Archive, Digest, Head, Heads, History, Loss, Record, Selection, Signed};
 use hemostat_event::{EventType, Timestamp};
 use hemostat_redis::{RedisLog, RedisSettings};
 use serde::{Deserialize, Serialize};
@@ -17,22 +17,21 @@ use crate::recording::Recording;
 /// An entry, and its partition.
 pub(crate) type Read = (u16, Record);
 
-/// What is read, and how far it was.
+/// What is read.
 pub(crate) struct Source {
-    archive: Option<Archive>,
-    /// The recording, and the number of its next part.
-    recording: Option<(Recording, usize)>,
-    /// Partitions of the archive that were not begun.
-    partitions: Vec<u16>,
-    /// The partition of the archive that is being read.
-    reader: Option<(u16, Reader)>,
-    selection: Selection,
-    tail: Option<Tail>,
-    archived: Archived,
+    from: From,
     /// Whether anything was read.
     is_empty: bool,
     /// What the heads say, by partition that was begun.
     sealed: BTreeMap<u16, Sealed>,
+}
+
+/// Where it is read from.
+enum From {
+    /// A recording, and the number of its next part.
+    Recording { recording: Recording, next: usize, selection: Selection },
+    /// Archive and log.
+    History(Box<History>),
 }
 
 /// What the heads of a partition say, taken together.
@@ -67,18 +66,18 @@ impl Sealed {
             losses: heads.iter().flat_map(|head| head.statement.losses.clone()).collect(),
         })
     }
-}
 
-/// How far the archive has come in the streams of each partition.
-#[derive(Default)]
-struct Archived(BTreeMap<u16, BTreeMap<StreamName, EntryId>>);
-
-impl Archived {
-    /// Whether the archive has an entry that the live log has too. Its number does not tell: a log that has begun anew
-    /// counts from 1 again.
-    fn has(&self, partition: u16, record: &Record) -> bool {
-        let last = self.0.get(&partition).and_then(|streams| streams.get(&record.stream));
-        last.is_some_and(|last| record.id <= *last)
+    /// Adds what the heads behind it say.
+    fn extend(&mut self, later: Self) {
+        self.segments += later.segments;
+        self.entries += later.entries;
+        self.losses.extend(later.losses);
+        *self = Self {
+            last_seq: later.last_seq,
+            chain_after: later.chain_after,
+            epoch: later.epoch,
+            ..self.clone()
+        };
     }
 }
 
@@ -88,51 +87,19 @@ impl Source {
     /// # Errors
     /// When nothing is named, or what is named is out of reach.
     pub(crate) async fn open(from: &FromArgs, selection: Selection) -> anyhow::Result<Self> {
-        if let Some(file) = &from.file {
+        let reads = if let Some(file) = &from.file {
             let recording = Recording::open(file)
                 .with_context(|| format!("failed to open the recording {}", file.display()))?;
-            return Ok(Self { recording: Some((recording, 0)), ..Self::nothing(selection) });
-        }
-        if from.archive.is_none() && from.redis.is_none() {
-            bail!(
-                "nothing to read: name an archive (--archive), a live log (--redis), both, or a recording (--file)"
-            );
-        }
-        let archive = match &from.archive {
-            Some(place) => Some(Archive::open(&place.parse()?).context("failed to open the archive")?),
-            None => None,
+            From::Recording { recording, next: 0, selection }
+        } else {
+            From::History(Box::new(history(from, selection).await?))
         };
-        let mut partitions = match &archive {
-            Some(archive) => archive.partitions().await.context("failed to list the archive")?,
-            None => Vec::new(),
-        };
-        partitions.reverse();
-        let tail = match &from.redis {
-            Some(url) => {
-                Some(live(url, &from.namespace, archive.as_ref(), selection.since, &selection.types).await?)
-            }
-            None => None,
-        };
-        Ok(Self { archive, partitions, tail, ..Self::nothing(selection) })
+        Ok(Self { from: reads, is_empty: true, sealed: BTreeMap::new() })
     }
 
     /// Whether it is a recording that leaves entries out between others.
     pub(crate) fn has_gaps(&self) -> bool {
-        self.recording.as_ref().is_some_and(|(recording, _)| recording.manifest.has_gaps)
-    }
-
-    fn nothing(selection: Selection) -> Self {
-        Self {
-            archive: None,
-            recording: None,
-            partitions: Vec::new(),
-            reader: None,
-            selection,
-            tail: None,
-            archived: Archived::default(),
-            sealed: BTreeMap::new(),
-            is_empty: true,
-        }
+        matches!(&self.from, From::Recording { recording, .. } if recording.manifest.has_gaps)
     }
 
     /// The next entries, in the order of their partition; `None` when there are no more for now.
@@ -140,7 +107,10 @@ impl Source {
     /// # Errors
     /// Those of the archive and of the log, and when there is nothing at all.
     pub(crate) async fn next(&mut self) -> anyhow::Result<Option<Vec<Read>>> {
-        let read = self.next_ones().await?;
+        let read = match &mut self.from {
+            From::Recording { recording, next, selection } => recorded(recording, next, selection)?,
+            From::History(history) => along(history, &mut self.sealed).await?,
+        };
         self.is_empty &= read.is_none();
         if read.is_none() && self.is_empty {
             bail!("there are no events in what was named; is it the right archive, Redis and namespace?");
@@ -148,76 +118,74 @@ impl Source {
         Ok(read)
     }
 
-    async fn next_ones(&mut self) -> anyhow::Result<Option<Vec<Read>>> {
-        if let Some(read) = self.recorded_ones()? {
-            return Ok(Some(read));
-        }
-        if let Some(read) = self.archived_ones().await? {
-            return Ok(Some(read));
-        }
-        let Some(tail) = &mut self.tail else { return Ok(None) };
-        loop {
-            let stored = tail.next_stored().await.context("failed to read the log")?;
-            if stored.is_empty() {
-                return Ok(None);
-            }
-            let mut read = Vec::with_capacity(stored.len());
-            for entry in stored {
-                let partition = entry.at.partition.0;
-                // What was never sealed has no salt yet.
-                let record = Record::read(entry.at.stream, entry.at.id, &entry.fields, [0; 16]);
-                let is_new = |record: &Record| !self.archived.has(partition, record);
-                read.extend(record.filter(is_new).map(|record| (partition, record)));
-            }
-            if !read.is_empty() {
-                return Ok(Some(read));
-            }
-        }
-    }
-
-    fn recorded_ones(&mut self) -> anyhow::Result<Option<Vec<Read>>> {
-        let Some((recording, next)) = &mut self.recording else { return Ok(None) };
-        while let Some((partition, frames)) = recording.part(*next)? {
-            *next += 1;
-            let mut read = Vec::new();
-            for frame in &frames.index.frames {
-                if self.selection.wants_frame(&frames.index, frame) {
-                    read.extend(frames.frame(frame)?.into_iter().map(|record| (partition, record)));
-                }
-            }
-            if !read.is_empty() {
-                return Ok(Some(read));
-            }
-        }
-        Ok(None)
-    }
-
     /// What the heads of the archive say, by partition; complete when [`Source::next`] has come to the live log.
     pub(crate) fn sealed(&self) -> &BTreeMap<u16, Sealed> {
         &self.sealed
     }
 
-    /// Whether the archive is read to its end: what came last came from the live log.
+    /// Whether what came last came from the live log.
     pub(crate) fn is_live(&self) -> bool {
-        self.reader.is_none() && self.partitions.is_empty()
+        matches!(&self.from, From::History(history) if history.is_live())
     }
+}
 
-    async fn archived_ones(&mut self) -> anyhow::Result<Option<Vec<Read>>> {
-        let Some(archive) = &self.archive else { return Ok(None) };
-        loop {
-            if let Some((partition, reader)) = &mut self.reader {
-                if let Some(records) = reader.next().await? {
-                    return Ok(Some(records.into_iter().map(|record| (*partition, record)).collect()));
-                }
-                self.reader = None;
+fn recorded(
+    recording: &Recording,
+    next: &mut usize,
+    selection: &Selection,
+) -> anyhow::Result<Option<Vec<Read>>> {
+    while let Some((partition, frames)) = recording.part(*next)? {
+        *next += 1;
+        let mut read = Vec::new();
+        for frame in &frames.index.frames {
+            if selection.wants_frame(&frames.index, frame) {
+                read.extend(frames.frame(frame)?.into_iter().map(|record| (partition, record)));
             }
-            let Some(partition) = self.partitions.pop() else { return Ok(None) };
-            let heads = archive.heads(partition).await?;
-            self.archived.0.insert(partition, Sealer::new(partition, heads.last().cloned()).position().0);
-            self.sealed.extend(Sealed::of(&heads).map(|sealed| (partition, sealed)));
-            self.reader = Some((partition, Reader::of(archive, heads, self.selection.clone())));
+        }
+        if !read.is_empty() {
+            return Ok(Some(read));
         }
     }
+    Ok(None)
+}
+
+/// The next entries that were written by HemoStat.
+async fn along(
+    history: &mut History,
+    sealed: &mut BTreeMap<u16, Sealed>,
+) -> anyhow::Result<Option<Vec<Read>>> {
+    let mut begun = |partition, heads: &[Signed<Head>]| {
+        let Some(said) = Sealed::of(heads) else { return };
+        match sealed.get_mut(&partition) {
+            Some(sealed) => sealed.extend(said),
+            None => drop(sealed.insert(partition, said)),
+        }
+    };
+    while let Some(read) = history.next(&mut begun).await? {
+        let read: Vec<_> = read.into_iter().filter_map(hemostat_archive::Read::record).collect();
+        if !read.is_empty() {
+            return Ok(Some(read));
+        }
+    }
+    Ok(None)
+}
+
+/// Opens archive and log.
+async fn history(from: &FromArgs, selection: Selection) -> anyhow::Result<History> {
+    if from.archive.is_none() && from.redis.is_none() {
+        bail!(
+            "nothing to read: name an archive (--archive), a live log (--redis), both, or a recording (--file)"
+        );
+    }
+    let archive = match &from.archive {
+        Some(place) => Some(Archive::open(&place.parse()?).context("failed to open the archive")?),
+        None => None,
+    };
+    let tail = match &from.redis {
+        Some(url) => Some(live(url, &from.namespace, selection.since, &selection.types).await?),
+        None => None,
+    };
+    History::open(archive, tail, selection, Heads::All).await.context("failed to list the archive")
 }
 
 /// Everything but measurements, which nothing is decided on.
@@ -226,11 +194,10 @@ pub(crate) fn decisions() -> Selection {
     Selection { types, ..Selection::default() }
 }
 
-/// The live log, behind what is archived.
+/// The live log.
 async fn live(
     url: &str,
     namespace: &str,
-    archive: Option<&Archive>,
     since: Option<Timestamp>,
     types: &BTreeSet<EventType>,
 ) -> anyhow::Result<Tail> {
@@ -238,30 +205,5 @@ async fn live(
     let log = RedisLog::connect(settings).await.context("failed to open the event log at --redis")?;
     let log: Arc<dyn EventLog> = Arc::new(log);
     let skip = EventType::ALL.into_iter().filter(|kind| !types.is_empty() && !types.contains(kind)).collect();
-    let mut tail = Tail::new(log, since, skip);
-    if let Some(archive) = archive {
-        for partition in archive.partitions().await? {
-            let (positions, _seq) = Sealer::new(partition, archive.last(partition).await?).position();
-            tail.resume(Partition(partition), positions);
-        }
-    }
-    Ok(tail)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_log_that_began_anew_goes_on_behind_its_archive() {
-        let stream: StreamName = "health_alert".parse().unwrap();
-        let entry = |seq: u64, ms| {
-            let fields = [("seq", seq.to_string()), ("event", String::new())];
-            Record::read(stream.clone(), EntryId { ms, n: 0 }, &fields, [0; 16]).unwrap()
-        };
-        let archived = Archived([(0, [(stream.clone(), EntryId { ms: 500, n: 0 })].into())].into());
-        assert!(archived.has(0, &entry(100, 500)));
-        assert!(!archived.has(0, &entry(1, 501)), "its number is small, and it is newer");
-        assert!(!archived.has(1, &entry(100, 500)), "of another partition");
-    }
+    Ok(Tail::new(log, since, skip))
 }

@@ -105,6 +105,9 @@ pub enum EntryError {
     /// The entry lacks the field that holds the event.
     #[error("the entry has no field `event`")]
     NoEvent,
+    /// The archive, which has the entry, does not have its body any more.
+    #[error("its body was taken out of the archive")]
+    TakenOut,
     /// The field does not hold an event of this version.
     #[error(transparent)]
     Decode(#[from] DecodeError),

@@ -29,6 +29,8 @@ pub struct Selection {
     pub container: Option<Subject>,
     /// Of this incident.
     pub incident: Option<IncidentId>,
+    /// About a container of this name, on whatever host.
+    pub name: Option<String>,
 }
 
 impl Selection {
@@ -42,11 +44,17 @@ impl Selection {
         let is_about = |wanted: &Subject| {
             frame.containers.iter().any(|place| index.containers.get(*place as usize) == Some(wanted))
         };
+        let is_called = |wanted: &str| {
+            let mut containers =
+                frame.containers.iter().filter_map(|place| index.containers.get(*place as usize));
+            containers.any(|container| container.name() == wanted || container.as_str() == wanted)
+        };
         self.wants_span(frame.first_ms, frame.last_ms)
             && self.after_seq < frame.last_seq
             && (self.types.is_empty() || !self.types.is_disjoint(&frame.types))
             && self.container.as_ref().is_none_or(is_about)
             && self.incident.is_none_or(|wanted| frame.incidents.contains(&wanted))
+            && self.name.as_ref().is_none_or(|wanted| is_called(wanted))
     }
 
     fn wants_span(&self, first_ms: u64, last_ms: u64) -> bool {
@@ -83,7 +91,8 @@ impl Reader {
     /// The entries of the next frame that is asked for; `None` after the last.
     ///
     /// # Errors
-    /// Those of [`Archive::frames`], and a frame that cannot be read. The next call goes on behind it.
+    /// Those of [`Archive::frames`], and a frame that cannot be read. The next call goes on behind it, or asks the store
+    /// once more.
     pub async fn next(&mut self) -> Result<Option<Vec<Record>>, ArchiveError> {
         loop {
             if let Some((frames, next)) = &mut self.open {
@@ -98,8 +107,13 @@ impl Reader {
                 }
                 self.open = None;
             }
-            let Some(head) = self.heads.pop_front() else { return Ok(None) };
-            self.open = Some((self.archive.frames(&head.statement).await?, 0));
+            let Some(head) = self.heads.front() else { return Ok(None) };
+            let frames = self.archive.frames(&head.statement).await;
+            // What the store did not give it may give the next time.
+            if !matches!(frames, Err(ArchiveError::Store(_))) {
+                self.heads.pop_front();
+            }
+            self.open = Some((frames?, 0));
         }
     }
 }

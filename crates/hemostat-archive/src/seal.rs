@@ -81,8 +81,7 @@ impl Sealer {
     #[must_use]
     pub fn position(&self) -> (BTreeMap<StreamName, EntryId>, u64) {
         let Some(last) = &self.last else { return (BTreeMap::new(), 0) };
-        let read = |(stream, id): (&String, &String)| Some((stream.parse().ok()?, id.parse().ok()?));
-        (last.statement.positions.iter().filter_map(read).collect(), last.statement.last_seq)
+        (positions(&last.statement), last.statement.last_seq)
     }
 
     /// Whether the entry has to begin another segment, because the log began anew: the open one has to be sealed first.
@@ -187,4 +186,10 @@ impl Sealer {
     pub fn published(&mut self, head: Signed<Head>) {
         self.last = Some(head);
     }
+}
+
+/// How far each stream of the partition was read when a segment was sealed.
+pub(crate) fn positions(head: &Head) -> BTreeMap<StreamName, EntryId> {
+    let read = |(stream, id): (&String, &String)| Some((stream.parse().ok()?, id.parse().ok()?));
+    head.positions.iter().filter_map(read).collect()
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use hemostat_archive::Place;
 use hemostat_event::Role;
 
 use crate::commands::archive::ArchiveCommand;
@@ -200,14 +201,24 @@ pub(crate) enum Output {
     Json,
 }
 
+/// Where events are that the log no longer has.
+#[derive(Debug, Args)]
+pub(crate) struct PastArgs {
+    /// Archive that has what was trimmed from the log; `archive.url` when absent. It is read first, and alone where the
+    /// log is out of reach.
+    #[arg(long, value_name = "PLACE")]
+    pub archive: Option<Place>,
+}
+
 /// `hemostat log`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   hemostat log --since 1h
+  hemostat log --since 90d --container web --archive s3://bucket/hemostat
   hemostat log --follow --container web
   hemostat log -o json --type remediation_complete | jq .data.status")]
 pub(crate) struct LogArgs {
-    /// Go on with new events as they come.
+    /// Go on with new events as they come; without --since the archive is not read.
     #[arg(short, long)]
     pub follow: bool,
     /// Only these event types, separated by commas.
@@ -222,6 +233,9 @@ pub(crate) struct LogArgs {
     /// Show samples too; left out otherwise because of their number.
     #[arg(long)]
     pub samples: bool,
+    /// Where older events are.
+    #[command(flatten)]
+    pub past: PastArgs,
     /// Form of the output: a table, or CloudEvents as JSON lines.
     #[command(flatten)]
     pub output: OutputArgs,
@@ -229,6 +243,9 @@ pub(crate) struct LogArgs {
 
 /// `hemostat incidents`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  hemostat incidents --open
+  hemostat incidents --archive /var/lib/hemostat/archive")]
 pub(crate) struct IncidentsArgs {
     /// Only those that are open.
     #[arg(long)]
@@ -236,6 +253,9 @@ pub(crate) struct IncidentsArgs {
     /// Only this container: name, id or the beginning of its id.
     #[arg(long, value_name = "NAME")]
     pub container: Option<String>,
+    /// Where older events are.
+    #[command(flatten)]
+    pub past: PastArgs,
     /// Form of the output.
     #[command(flatten)]
     pub output: OutputArgs,
@@ -248,6 +268,9 @@ pub(crate) enum IncidentCommand {
     Show {
         /// The incident's id or its beginning, or a container's name (its latest incident).
         id: String,
+        /// Where older events are.
+        #[command(flatten)]
+        past: PastArgs,
         /// Form of the output.
         #[command(flatten)]
         output: OutputArgs,
@@ -256,9 +279,14 @@ pub(crate) enum IncidentCommand {
 
 /// `hemostat explain`.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:
+  hemostat explain 3f2a")]
 pub(crate) struct ExplainArgs {
     /// The id of an event or incident, or its beginning.
     pub id: String,
+    /// Where older events are.
+    #[command(flatten)]
+    pub past: PastArgs,
     /// Form of the output.
     #[command(flatten)]
     pub output: OutputArgs,

@@ -7,6 +7,7 @@ mod config;
 mod connect;
 mod exit;
 mod logging;
+mod past;
 mod show;
 mod supervise;
 
@@ -64,8 +65,8 @@ async fn dispatch(command: Command, config: Config) -> Result<(), Failure> {
         Command::Log(args) => commands::log::run(&config, &args).await,
         Command::Status(args) => commands::status::run(&config, args.output).await,
         Command::Incidents(args) => commands::incidents::run(&config, &args).await,
-        Command::Incident { command: IncidentCommand::Show { id, output } } => {
-            commands::incident_show::run(&config, &id, output.output).await
+        Command::Incident { command: IncidentCommand::Show { id, past, output } } => {
+            commands::incident_show::run(&config, &id, &past, output.output).await
         }
         Command::Explain(args) => commands::explain::run(&config, &args).await,
         Command::Dlq { command } => commands::dlq::run(&config, &command).await,

@@ -1,20 +1,18 @@
 //! `hemostat explain`: the chain of causes of an event or incident, with the reasons in full.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use anyhow::anyhow;
-use hemostat_agent::log::EventLog;
 use hemostat_core::project;
 use hemostat_event::cloudevents::{self, Position};
 use hemostat_event::{Data, Event, EventId, Verdict};
 
 use super::incidents::word;
-use super::log::{is_about, read_all};
+use super::log::is_about;
 use crate::cli::{ExplainArgs, Output};
 use crate::config::Config;
-use crate::connect;
 use crate::exit::Failure;
+use crate::past::Past;
 use crate::show;
 
 /// An event with its position.
@@ -25,10 +23,10 @@ type Placed = (Event, Option<Position>);
 /// # Errors
 /// Exit 2 when nothing has that id, exit 3 when the log is out of reach.
 pub(crate) async fn run(config: &Config, args: &ExplainArgs) -> Result<(), Failure> {
-    let log: Arc<dyn EventLog> = Arc::new(connect::log(config).await?);
+    let past = Past::open(config, &args.past).await?;
     let mut events: BTreeMap<EventId, Placed> = BTreeMap::new();
     let mut order = Vec::new();
-    for entry in read_all(log, None).await? {
+    for entry in past.decisions().await? {
         let position = entry.seq.map(|seq| Position { partition: entry.at.partition.0, seq });
         if let Ok(event) = entry.event {
             order.push(event.envelope.id);

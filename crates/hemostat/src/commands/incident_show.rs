@@ -1,7 +1,7 @@
 //! `hemostat incident show`.
 
 use super::incidents::{find, read, to_json, word};
-use crate::cli::Output;
+use crate::cli::{Output, PastArgs};
 use crate::config::Config;
 use crate::exit::Failure;
 use crate::show;
@@ -10,8 +10,8 @@ use crate::show;
 ///
 /// # Errors
 /// Exit 2 when there is no such incident, exit 3 when the log is out of reach.
-pub(crate) async fn run(config: &Config, id: &str, output: Output) -> Result<(), Failure> {
-    let (incidents, now) = read(config).await?;
+pub(crate) async fn run(config: &Config, id: &str, past: &PastArgs, output: Output) -> Result<(), Failure> {
+    let (incidents, now) = read(config, past).await?;
     let incident = find(&incidents, id)?;
     if output == Output::Json {
         return show::json(&to_json(incident));

@@ -1,19 +1,15 @@
 //! `hemostat incidents`, and how every command finds an incident.
 
-use std::sync::Arc;
-
 use anyhow::anyhow;
-use hemostat_agent::log::EventLog;
 use hemostat_core::project::{Incident, Incidents};
 use hemostat_event::Timestamp;
 use hemostat_event::cloudevents::Position;
 use serde_json::json;
 
-use super::log::read_all;
-use crate::cli::{IncidentsArgs, Output};
+use crate::cli::{IncidentsArgs, Output, PastArgs};
 use crate::config::Config;
-use crate::connect;
-use crate::exit::{Failure, OrFailure};
+use crate::exit::Failure;
+use crate::past::Past;
 use crate::show;
 
 /// Lists incidents, the latest last.
@@ -21,7 +17,7 @@ use crate::show;
 /// # Errors
 /// Exit 3 when the log is out of reach.
 pub(crate) async fn run(config: &Config, args: &IncidentsArgs) -> Result<(), Failure> {
-    let (incidents, now) = read(config).await?;
+    let (incidents, now) = read(config, &args.past).await?;
     let mut table = show::table(&[
         "incident",
         "opened (utc)",
@@ -63,20 +59,19 @@ pub(crate) async fn run(config: &Config, args: &IncidentsArgs) -> Result<(), Fai
     }
 }
 
-/// Every incident the log tells of, and the log's time.
+/// Every incident that log and archive tell of, and the log's time.
 ///
 /// # Errors
 /// Exit 3 when the log is out of reach.
-pub(crate) async fn read(config: &Config) -> Result<(Incidents, Timestamp), Failure> {
-    let log: Arc<dyn EventLog> = Arc::new(connect::log(config).await?);
-    let now = log.now().await.or_unreachable()?;
+pub(crate) async fn read(config: &Config, args: &PastArgs) -> Result<(Incidents, Timestamp), Failure> {
+    let past = Past::open(config, args).await?;
     let mut incidents = Incidents::default();
-    for entry in read_all(log, None).await? {
+    for entry in past.decisions().await? {
         if let (Ok(event), Some(seq)) = (&entry.event, entry.seq) {
             incidents.fold(event, Position { partition: entry.at.partition.0, seq });
         }
     }
-    Ok((incidents, now))
+    Ok((incidents, past.now))
 }
 
 /// The incident that `id` names: by its id or the beginning of it, or the latest one of a container.

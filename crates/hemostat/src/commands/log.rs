@@ -1,12 +1,11 @@
 //! `hemostat log`: the event log, in the order of its sequence.
 
 use std::io::IsTerminal as _;
-use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
-use hemostat_agent::log::{Entry, EventLog};
-use hemostat_agent::tail::Tail;
+use anyhow::anyhow;
+use hemostat_agent::log::Entry;
+use hemostat_archive::Selection;
 use hemostat_core::project;
 use hemostat_event::cloudevents::{self, Position};
 use hemostat_event::{Data, Event, EventType, Severity, Timestamp};
@@ -15,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::run_agents::stop_on_signal;
 use crate::cli::{LogArgs, Output};
 use crate::config::{self, Config};
-use crate::connect;
 use crate::exit::{Failure, OrFailure};
+use crate::past::{self, Past};
 use crate::show;
 
 /// How often new events are looked for.
@@ -25,26 +24,33 @@ const POLL: Duration = Duration::from_millis(250);
 /// Shows the log.
 ///
 /// # Errors
-/// Exit 2 for a type or time that does not exist, exit 3 when the log is out of reach.
+/// Exit 2 for a type or time that does not exist, exit 3 when log and archive are out of reach.
 pub(crate) async fn run(config: &Config, args: &LogArgs) -> Result<(), Failure> {
     let types = args.types.iter().map(|name| event_type(name)).collect::<Result<Vec<_>, _>>()?;
-    let log: Arc<dyn EventLog> = Arc::new(connect::log(config).await?);
+    // Who follows wants what comes, not everything that ever was.
+    let past = if args.follow && args.since.is_none() {
+        Past::of_log(config).await?
+    } else {
+        Past::open(config, &args.past).await?
+    };
+    if args.follow && !past.has_log() {
+        return Err(Failure::Unreachable(anyhow!("there is no log to follow")));
+    }
     let since = match &args.since {
-        Some(text) => Some(when(text, log.now().await.or_unreachable()?)?),
+        Some(text) => Some(when(text, past.now)?),
         None => None,
     };
-    let filter = Filter { types, container: args.container.clone() };
-    let skip = EventType::ALL.into_iter().filter(|kind| !filter.wants(*kind, args.samples)).collect();
+    let filter = Filter { types, samples: args.samples, since, container: args.container.clone() };
     let stop = if args.follow { Some(stop_on_signal()?) } else { None };
-    let mut tail = Tail::new(log, since, skip);
+    let mut history = past.read(filter.selection()).await?;
     let mut printer = Printer { output: args.output.output, header: false };
     loop {
-        match tail.next().await {
-            Ok(entries) if entries.is_empty() => match &stop {
+        match past::next(&mut history).await {
+            Ok(None) => match &stop {
                 Some(stop) if !stop.is_cancelled() => wait(stop).await,
                 _ => return Ok(()),
             },
-            Ok(entries) => {
+            Ok(Some(entries)) => {
                 for entry in entries.iter().filter(|entry| filter.takes(entry)) {
                     printer.print(entry)?;
                 }
@@ -95,21 +101,38 @@ pub(crate) fn when(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
 /// Which events are shown.
 struct Filter {
     types: Vec<EventType>,
+    samples: bool,
+    since: Option<Timestamp>,
     container: Option<String>,
 }
 
 impl Filter {
-    fn wants(&self, kind: EventType, samples: bool) -> bool {
+    fn wants(&self, kind: EventType) -> bool {
         if self.types.is_empty() {
-            kind != EventType::ContainerSample || samples
+            kind != EventType::ContainerSample || self.samples
         } else {
             self.types.contains(&kind)
         }
     }
 
     fn takes(&self, entry: &Entry) -> bool {
-        let Some(name) = &self.container else { return true };
-        entry.event.as_ref().is_ok_and(|event| is_about(event, name))
+        self.wants(entry.at.stream.event_type())
+            && self.since.is_none_or(|since| since.millis() <= entry.at.id.ms)
+            && self
+                .container
+                .as_ref()
+                .is_none_or(|name| entry.event.as_ref().is_ok_and(|event| is_about(event, name)))
+    }
+
+    /// What of an archive may have some of them. Its index knows names, and no container ids.
+    fn selection(&self) -> Selection {
+        let may_be_id = |name: &String| 6 <= name.len() && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        Selection {
+            since: self.since,
+            types: EventType::ALL.into_iter().filter(|kind| self.wants(*kind)).collect(),
+            name: self.container.clone().filter(|name| !may_be_id(name)),
+            ..Selection::default()
+        }
     }
 }
 
@@ -198,25 +221,5 @@ fn colour_of(event: &Event) -> &'static str {
             _ => RED,
         },
         _ => "",
-    }
-}
-
-/// Reads the whole log since `since`, without samples, and without what stands in it once more because a dead letter
-/// was redriven: that is the same event.
-///
-/// # Errors
-/// Exit 3 when the log is out of reach.
-pub(crate) async fn read_all(
-    log: Arc<dyn EventLog>,
-    since: Option<Timestamp>,
-) -> Result<Vec<Entry>, Failure> {
-    let mut tail = Tail::new(log, since, vec![EventType::ContainerSample]);
-    let mut all = Vec::new();
-    loop {
-        let entries = tail.next().await.context("failed to read the log").or_unreachable()?;
-        if entries.is_empty() {
-            return Ok(all);
-        }
-        all.extend(entries.into_iter().filter(|entry| entry.redrive.is_none()));
     }
 }

@@ -13,6 +13,7 @@ mod ground;
 mod healing;
 mod layers;
 mod operator;
+mod past;
 mod reach;
 mod rig;
 mod rights;

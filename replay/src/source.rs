@@ -28,10 +28,17 @@ pub(crate) struct Source {
 
 /// Where it is read from.
 enum From {
-    /// A recording, and the number of its next part.
-    Recording { recording: Recording, next: usize, selection: Selection },
+    /// A recording.
+    Recorded(Box<Recorded>),
     /// Archive and log.
     History(Box<History>),
+}
+
+/// A recording, and the number of its next part.
+struct Recorded {
+    recording: Recording,
+    next: usize,
+    selection: Selection,
 }
 
 /// What the heads of a partition say, taken together.
@@ -90,7 +97,7 @@ impl Source {
         let reads = if let Some(file) = &from.file {
             let recording = Recording::open(file)
                 .with_context(|| format!("failed to open the recording {}", file.display()))?;
-            From::Recording { recording, next: 0, selection }
+            From::Recorded(Box::new(Recorded { recording, next: 0, selection }))
         } else {
             From::History(Box::new(history(from, selection).await?))
         };
@@ -99,7 +106,7 @@ impl Source {
 
     /// Whether it is a recording that leaves entries out between others.
     pub(crate) fn has_gaps(&self) -> bool {
-        matches!(&self.from, From::Recording { recording, .. } if recording.manifest.has_gaps)
+        matches!(&self.from, From::Recorded(recorded) if recorded.recording.manifest.has_gaps)
     }
 
     /// The next entries, in the order of their partition; `None` when there are no more for now.
@@ -108,7 +115,7 @@ impl Source {
     /// Those of the archive and of the log, and when there is nothing at all.
     pub(crate) async fn next(&mut self) -> anyhow::Result<Option<Vec<Read>>> {
         let read = match &mut self.from {
-            From::Recording { recording, next, selection } => recorded(recording, next, selection)?,
+            From::Recorded(recorded) => recorded.next()?,
             From::History(history) => along(history, &mut self.sealed).await?,
         };
         self.is_empty &= read.is_none();
@@ -129,24 +136,22 @@ impl Source {
     }
 }
 
-fn recorded(
-    recording: &Recording,
-    next: &mut usize,
-    selection: &Selection,
-) -> anyhow::Result<Option<Vec<Read>>> {
-    while let Some((partition, frames)) = recording.part(*next)? {
-        *next += 1;
-        let mut read = Vec::new();
-        for frame in &frames.index.frames {
-            if selection.wants_frame(&frames.index, frame) {
-                read.extend(frames.frame(frame)?.into_iter().map(|record| (partition, record)));
+impl Recorded {
+    fn next(&mut self) -> anyhow::Result<Option<Vec<Read>>> {
+        while let Some((partition, frames)) = self.recording.part(self.next)? {
+            self.next += 1;
+            let mut read = Vec::new();
+            for frame in &frames.index.frames {
+                if self.selection.wants_frame(&frames.index, frame) {
+                    read.extend(frames.frame(frame)?.into_iter().map(|record| (partition, record)));
+                }
+            }
+            if !read.is_empty() {
+                return Ok(Some(read));
             }
         }
-        if !read.is_empty() {
-            return Ok(Some(read));
-        }
+        Ok(None)
     }
-    Ok(None)
 }
 
 /// The next entries that were written by HemoStat.

@@ -14,7 +14,8 @@ use crate::store::{Archive, OBJECT, folder};
 #[cfg(test)]
 mod tests;
 
-/// Age from which on an object without a head is one that an archiver left which died half-way.
+/// Age from which on an object without a head is one that an archiver left which died half-way. A bucket dates objects by
+/// its own clock; a machine whose clock is off by more than a quarter of an hour is refused by S3 and Azure.
 pub const ORPHAN_AGE: Duration = Duration::from_secs(3_600);
 
 /// Why an object goes.

@@ -9,6 +9,7 @@ use hemostat_archive::{Archive, Heads, History, HistoryError, Place, Selection};
 use hemostat_event::{EventType, Timestamp};
 
 use crate::cli::PastArgs;
+use crate::commands::archiver;
 use crate::config::Config;
 use crate::connect;
 use crate::exit::{Failure, OrFailure as _};
@@ -126,7 +127,5 @@ async fn reach(place: &Place) -> anyhow::Result<Archive> {
         // To open it would make it.
         return Err(anyhow!("there is no archive in `{place}`"));
     }
-    let archive = Archive::open(place)?;
-    archive.reach().await.with_context(|| format!("the archive in {place}"))?;
-    Ok(archive)
+    archiver::reach(place).await
 }

@@ -8,6 +8,7 @@ use hemostat_event::Timestamp;
 use super::*;
 use crate::keys::PrivateKey;
 use crate::place::Place;
+use crate::revise::{Fate, Revision};
 use crate::seal::Sealer;
 use crate::testing::{START_MS, event};
 
@@ -57,6 +58,38 @@ async fn what_leaves_the_log_while_the_archive_is_read_is_not_left_out() {
         assert_eq!(numbers, (1..=all).collect::<Vec<_>>(), "lost after {lost_after}");
         assert!(all == 40 || 1 < lost_after, "lost after {lost_after}");
     }
+}
+
+#[tokio::test]
+async fn what_is_revised_while_the_archive_is_read_comes_as_it_is_now() {
+    let given = Given::new();
+    given.append(1..=40).await;
+    given.archive(40).await;
+    given.log.lose_everything();
+    let mut history = given.open(None).await;
+    let first = history.next(&mut |_, _| {}).await.unwrap().unwrap();
+    assert_eq!(first.len(), 10);
+    let heads = given.archive.heads(0).await.unwrap();
+    // Twice for the third segment: the objects of both heads before are gone.
+    for (segment, taken) in [(1, 15), (2, 25), (2, 26)] {
+        let judge = &mut |record: &Record| match record.seq == taken {
+            true => Fate::Taken { event: event(taken).envelope.id, order: event(99).envelope.id },
+            false => Fate::Stays,
+        };
+        let with = Revision { key: &given.key, by: "somebody", now_ms: START_MS };
+        assert!(given.archive.revise(&heads[segment], Some(with), judge).await.unwrap().is_change());
+    }
+    let (mut numbers, mut taken) = (Vec::new(), Vec::new());
+    while let Some(read) = history.next(&mut |_, _| {}).await.unwrap() {
+        for entry in read.iter().map(Read::entry) {
+            numbers.extend(entry.seq);
+            if matches!(entry.event, Err(EntryError::TakenOut)) {
+                taken.extend(entry.seq);
+            }
+        }
+    }
+    assert_eq!(numbers, (11..=40).collect::<Vec<_>>());
+    assert_eq!(taken, [15, 25, 26]);
 }
 
 #[tokio::test]

@@ -5,12 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, SecondsFormat, Utc};
 use hemostat_archive::{Archive, ArchiveError, Place};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -32,7 +34,8 @@ pub(crate) struct Bucket {
 
 #[derive(Default)]
 struct Shared {
-    objects: Mutex<BTreeMap<String, Bytes>>,
+    /// By their names, with the time at which each was written.
+    objects: Mutex<BTreeMap<String, (Bytes, DateTime<Utc>)>>,
     /// Whether `If-None-Match` is ignored, as older servers do.
     writes_over: bool,
     requests: Mutex<Vec<String>>,
@@ -118,9 +121,9 @@ async fn answer(
     match method {
         Method::GET if query.contains_key("list-type") => list(&objects, &query),
         Method::GET | Method::HEAD => match objects.get(key) {
-            Some(bytes) => {
-                ([(header::ETAG, etag(bytes)), (header::LAST_MODIFIED, DATE.to_owned())], bytes.clone())
-                    .into_response()
+            Some((bytes, written)) => {
+                let headers = [(header::ETAG, etag(bytes)), (header::LAST_MODIFIED, written.to_rfc2822())];
+                (headers, bytes.clone()).into_response()
             }
             None => error(StatusCode::NOT_FOUND, "NoSuchKey"),
         },
@@ -128,13 +131,13 @@ async fn answer(
             let there = objects.get(key);
             let is_taken =
                 condition(header::IF_NONE_MATCH) == Some("*") && there.is_some() && !shared.writes_over;
-            let is_other =
-                condition(header::IF_MATCH).is_some_and(|tag| there.map(etag).as_deref() != Some(tag));
+            let is_other = condition(header::IF_MATCH)
+                .is_some_and(|tag| there.map(|(bytes, _)| etag(bytes)).as_deref() != Some(tag));
             if is_taken || is_other {
                 return error(StatusCode::PRECONDITION_FAILED, "PreconditionFailed");
             }
             let tag = etag(&body);
-            objects.insert(key.to_owned(), body);
+            objects.insert(key.to_owned(), (body, SystemTime::now().into()));
             [(header::ETAG, tag)].into_response()
         }
         Method::DELETE => {
@@ -154,14 +157,12 @@ async fn answer(
     }
 }
 
-const DATE: &str = "Tue, 14 Nov 2023 22:13:20 GMT";
-
-fn list(objects: &BTreeMap<String, Bytes>, query: &BTreeMap<String, String>) -> Response {
+fn list(objects: &BTreeMap<String, (Bytes, DateTime<Utc>)>, query: &BTreeMap<String, String>) -> Response {
     let asked = |name: &str| query.get(name).map(String::as_str).unwrap_or_default();
     let (prefix, delimiter) = (asked("prefix"), asked("delimiter"));
     let after = asked("start-after").max(asked("continuation-token"));
     let (mut contents, mut folders, mut last, mut rest) = (String::new(), BTreeSet::new(), None, false);
-    for (count, (key, bytes)) in
+    for (count, (key, (bytes, written))) in
         objects.iter().filter(|(key, _)| key.starts_with(prefix) && after < key.as_str()).enumerate()
     {
         if count == PAGE {
@@ -176,8 +177,9 @@ fn list(objects: &BTreeMap<String, Bytes>, query: &BTreeMap<String, String>) -> 
             }
             None => {
                 let (size, tag) = (bytes.len(), etag(bytes));
+                let written = written.to_rfc3339_opts(SecondsFormat::Millis, true);
                 contents += &format!(
-                    "<Contents><Key>{key}</Key><LastModified>2023-11-14T22:13:20.000Z</LastModified>\
+                    "<Contents><Key>{key}</Key><LastModified>{written}</LastModified>\
                      <ETag>{tag}</ETag><Size>{size}</Size></Contents>"
                 );
             }

@@ -65,6 +65,9 @@ async fn a_store_that_writes_over_is_found_out_at_the_first_segment() {
     let sealed = sealer.seal(&key, BTreeMap::new(), 0, "test").unwrap();
     let refused = archive.publish(sealed.object, &sealed.head, &key).await.unwrap_err();
     assert!(matches!(refused, ArchiveError::WritesOver), "{refused}");
+    // A statement is made once, as a head is.
+    let refused = archive.succeed(PrivateKey::generate().public(), &key).await.unwrap_err();
+    assert!(matches!(refused, ArchiveError::WritesOver), "{refused}");
 }
 
 /// What the first request says, with all its causes.

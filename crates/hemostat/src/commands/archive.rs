@@ -57,11 +57,9 @@ async fn open(config: &Config) -> Result<Archive, Failure> {
     let place = archiver::place(config)?;
     if !place.may_exist() {
         // To open it would make it.
-        return Err(Failure::Usage(anyhow!(
-            "there is no archive in `{place}`; set archive.url (HEMOSTAT_ARCHIVE_URL)"
-        )));
+        return Err(Failure::Usage(anyhow!("there is no archive in `{place}`; set {}", archiver::SETTING)));
     }
-    archiver::reach(&place).await
+    archiver::reach(&place).await.context(archiver::SETTING).or_unreachable()
 }
 
 /// The key that seals the archive, and where it is. None is made.

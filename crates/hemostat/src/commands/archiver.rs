@@ -17,6 +17,9 @@ use crate::config::Config;
 use crate::connect;
 use crate::exit::{Failure, OrFailure as _};
 
+/// What says where the archive is.
+pub(super) const SETTING: &str = "archive.url (HEMOSTAT_ARCHIVE_URL)";
+
 /// Runs the archiver as a process of its own.
 ///
 /// # Errors
@@ -41,7 +44,7 @@ pub(crate) async fn run(config: Config) -> Result<(), Failure> {
 pub(crate) async fn open(config: &Config) -> Result<Sealing, Failure> {
     let (place, key_file) = (place(config)?, key_file(config)?);
     let key = read_or_make(&key_file).or_usage()?;
-    let archive = reach(&place).await?;
+    let archive = reach(&place).await.context(SETTING).or_unreachable()?;
     tracing::info!(%place, key = %key.public().id(), "the archive is open");
     Ok(Sealing { archive, key: Arc::new(key), key_file })
 }
@@ -49,11 +52,11 @@ pub(crate) async fn open(config: &Config) -> Result<Sealing, Failure> {
 /// Opens the archive in `place`, and asks it for the first time.
 ///
 /// # Errors
-/// Exit 3 when the folder or bucket cannot be used.
-pub(super) async fn reach(place: &Place) -> Result<Archive, Failure> {
-    let named = || format!("the archive in {place} (archive.url, HEMOSTAT_ARCHIVE_URL)");
-    let archive = Archive::open(place).with_context(named).or_unreachable()?;
-    archive.reach().await.with_context(named).or_unreachable()?;
+/// When the folder or bucket cannot be used.
+pub(crate) async fn reach(place: &Place) -> anyhow::Result<Archive> {
+    let named = || format!("the archive in {place}");
+    let archive = Archive::open(place).with_context(named)?;
+    archive.reach().await.with_context(named)?;
     Ok(archive)
 }
 

@@ -10,7 +10,7 @@ use hemostat_core::role::Timer;
 use hemostat_event::{DeadLetter, Event, HostName, Role, Source, Subject, Timestamp};
 
 use crate::log::{
-    Abandoned, AgentPresence, Commit, CommitAnswer, Entry, EntryId, EntryRef, EventLog, GroupReader,
+    Abandoned, AgentPresence, Commit, CommitAnswer, Cursors, Entry, EntryId, EntryRef, EventLog, GroupReader,
     GroupStatus, Lease, LogError, Membership, Partition, Pressure, Redriven, Stored, StreamName, Trim,
     Trimmed, Versioned,
 };
@@ -174,6 +174,11 @@ impl EventLog for Interposed {
     async fn groups(&self) -> Result<Vec<GroupStatus>, LogError> {
         (self.before)(Request::Other("groups")).await?;
         self.log.groups().await
+    }
+
+    async fn cursors(&self, partition: Partition) -> Result<Cursors, LogError> {
+        (self.before)(Request::Other("cursors")).await?;
+        self.log.cursors(partition).await
     }
 
     async fn pressure(&self, partition: Partition) -> Result<Pressure, LogError> {

@@ -47,7 +47,7 @@ pub use consumer::{ConsumerName, ConsumerNameError};
 pub use fields::{
     FIELD_EVENT, FIELD_FOR, FIELD_PREV, FIELD_REDRIVE, FIELD_SEQ, is_for_another, letter_event,
 };
-pub use lag::{Counted, GroupStatus};
+pub use lag::{Counted, Cursors, GroupStatus};
 pub use place::{EntryId, EntryIdError, EntryRef, Partition, StreamName, crc16};
 pub use pressure::Pressure;
 pub use redrive::{Redrive, Redriven, last_key, quoted_bytes};
@@ -184,6 +184,19 @@ pub struct Versioned {
     pub version: u64,
     /// The stored form; empty where there is no state yet.
     pub bytes: Vec<u8>,
+}
+
+impl Versioned {
+    /// A state in its stored form: `MessagePack` with field names.
+    ///
+    /// # Panics
+    /// When the state has a value that `MessagePack` cannot write; no state has one.
+    #[must_use]
+    pub fn of<S: serde::Serialize>(version: u64, state: &S) -> Self {
+        let bytes =
+            rmp_serde::to_vec_named(state).expect("a state has only values that MessagePack can write");
+        Self { version, bytes }
+    }
 }
 
 /// What a commit answers to.
@@ -415,6 +428,10 @@ pub trait EventLog: Send + Sync {
 
     /// How far every group has come, in each of its streams. Registered groups that were lost are among them.
     async fn groups(&self) -> Result<Vec<GroupStatus>, LogError>;
+
+    /// From where the groups of a partition would go on if they were lost. One request: numbers and cursors are of the same
+    /// moment.
+    async fn cursors(&self, partition: Partition) -> Result<Cursors, LogError>;
 
     /// How much room the part of the log has that holds a partition.
     async fn pressure(&self, partition: Partition) -> Result<Pressure, LogError>;

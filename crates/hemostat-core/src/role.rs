@@ -179,6 +179,12 @@ pub trait Decide {
         None
     }
 
+    /// The deadlines that a state waits for. They are set beside the events that made the state and are none themselves:
+    /// a log that is made anew from its events is given these.
+    fn deadlines(&self, _subject: &Subject, _state: &Self::State) -> Vec<Timer> {
+        Vec::new()
+    }
+
     /// Takes in one event that this role emitted. Changes the state and holds no rule.
     fn fold(state: &mut Self::State, event: &Event);
 }

@@ -22,6 +22,8 @@ const MICROS_MAX: i64 = 253_402_300_799_000_000;
 impl Timestamp {
     /// The Unix epoch, which the engine also uses for "never".
     pub const EPOCH: Self = Self(0);
+    /// The latest time there is.
+    pub const MAX: Self = Self(MICROS_MAX);
 
     /// A time from microseconds since the Unix epoch, clamped to the years 1970 to 9999.
     #[must_use]
@@ -45,6 +47,13 @@ impl Timestamp {
     #[must_use]
     pub const fn millis(self) -> u64 {
         (self.0 / 1_000).unsigned_abs()
+    }
+
+    /// So long before; the Unix epoch where that would be earlier.
+    #[must_use]
+    pub fn before(self, span: Duration) -> Self {
+        let micros = i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
+        Self::from_micros(self.0.saturating_sub(micros))
     }
 
     /// Time passed since `earlier`; zero if `earlier` is later.

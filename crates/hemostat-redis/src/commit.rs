@@ -74,7 +74,7 @@ pub(crate) fn answer(commit: &Commit, answer: &Value) -> Result<CommitAnswer, Lo
 }
 
 /// A state as it stands in its hash. The version is text, so scripts compare it exactly.
-fn stored_state(state: &Versioned) -> Vec<u8> {
+pub(crate) fn stored_state(state: &Versioned) -> Vec<u8> {
     [state.version.to_string().as_bytes(), b" ", &state.bytes].concat()
 }
 

@@ -31,9 +31,9 @@ impl Keys {
         format!("{}:{{", self.namespace)
     }
 
-    /// The pattern that all keys of a partition fit, and no others.
-    pub(crate) fn all(&self, partition: Partition) -> String {
-        self.key(partition, "*")
+    /// The key with this name, whatever it holds.
+    pub(crate) fn named(&self, partition: Partition, name: &str) -> String {
+        self.key(partition, name)
     }
 
     pub(crate) fn stream(&self, partition: Partition, stream: &StreamName) -> String {

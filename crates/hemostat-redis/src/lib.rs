@@ -23,6 +23,7 @@
 //! | `lease:<name>` | owner, epoch and end of a lease |
 //! | `agents` | role and instance → log time until which it counts, a space, what is known of it |
 //! | `moving` | nothing, ever; see `scripts.rs` |
+//! | `rebuild:<role>` | states that were worked out anew, before they take the place of `state:<role>` |
 //! | `barrier` | nothing; written so that there is something to wait for |
 //! | `meta` (partition 0) | version of this layout, number of partitions, and the mark of a shadow |
 //!
@@ -54,6 +55,7 @@ mod place;
 mod reader;
 mod redriving;
 mod reply;
+mod restore;
 mod scripts;
 mod sentinel;
 mod server;
@@ -66,3 +68,4 @@ pub use access::Access;
 pub use connect::{ConnectError, RedisSettings};
 pub use durable::{Durability, DurabilitySettings};
 pub use log::RedisLog;
+pub use restore::{AdoptError, Bookkeeping, KNOWN_FOR, Snapshot};

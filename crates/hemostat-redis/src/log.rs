@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use hemostat_agent::log::{
-    Abandoned, AgentPresence, Commit, CommitAnswer, CommitInput, Entry, EntryId, EntryRef, EventLog,
+    Abandoned, AgentPresence, Commit, CommitAnswer, CommitInput, Cursors, Entry, EntryId, EntryRef, EventLog,
     GroupReader, GroupStatus, Lease, LogError, Membership, Partition, Pressure, Redriven, Stored, StreamName,
     Trim, Trimmed, Versioned, letter_event,
 };
@@ -449,6 +449,10 @@ impl EventLog for RedisLog {
 
     async fn groups(&self) -> Result<Vec<GroupStatus>, LogError> {
         status::groups(&self.shared).await
+    }
+
+    async fn cursors(&self, partition: Partition) -> Result<Cursors, LogError> {
+        status::cursors(&self.shared, partition).await
     }
 
     async fn pressure(&self, partition: Partition) -> Result<Pressure, LogError> {

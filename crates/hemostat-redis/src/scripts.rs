@@ -63,6 +63,14 @@ scripts! {
     REAP = "flags=allow-oom", "scripts/reap.lua";
     /// Marks a new log as a shadow.
     MARK = "", "scripts/mark.lua";
+    /// Puts a shadow in the place of a log.
+    ADOPT = "", "scripts/adopt.lua";
+    /// Puts states in the place of those that are there.
+    SWAP = "", "scripts/swap.lua";
+    /// Tells states and deadlines.
+    SNAPSHOT = "flags=no-writes", "scripts/snapshot.lua";
+    /// Tells from where groups would go on.
+    CURSORS = "flags=no-writes", "scripts/cursors.lua";
     /// Tells how far groups have come.
     GROUPS = "flags=no-writes", "scripts/groups.lua";
 }

@@ -4,6 +4,8 @@
 //! writes into nothing that was there before it, and takes away nothing but what a replay has written; and an agent can
 //! tell that what it reads has been already.
 
+use std::collections::BTreeSet;
+
 use hemostat_agent::log::{LogError, Partition};
 
 use crate::access::Access;
@@ -15,6 +17,8 @@ use crate::log::RedisLog;
 use crate::reply;
 use crate::scripts::MARK;
 
+/// The name of the key that bears the mark, in the first partition.
+pub(crate) const META: &str = "meta";
 /// Keys in one step of a walk over them.
 const SCAN_COUNT: usize = 500;
 
@@ -54,31 +58,49 @@ impl RedisLog {
         Ok(count)
     }
 
+    /// Takes a shadow away, its mark last.
+    ///
+    /// # Errors
+    /// As for [`RedisLog::clear_shadow`].
+    pub async fn remove_shadow(&self) -> Result<(), LogError> {
+        self.clear_shadow().await?;
+        let mut gone = redis::cmd("DEL");
+        gone.arg(self.shared.keys.meta());
+        self.shared.link.query::<u64>(gone, Effect::Read).await.map(drop)
+    }
+
     async fn clear(&self, partition: Partition) -> Result<u64, LogError> {
+        let mut count = 0;
+        for names in self.names(partition).await?.chunks(SCAN_COUNT) {
+            let mut gone = redis::cmd("UNLINK");
+            for name in names.iter().filter(|name| *name != META) {
+                gone.arg(self.shared.keys.named(partition, name));
+            }
+            if 1 < gone.args_iter().count() {
+                // What is gone already is not gone again.
+                count += self.shared.link.query::<u64>(gone, Effect::Read).await?;
+            }
+        }
+        Ok(count)
+    }
+
+    /// The names of the keys of a partition.
+    pub(crate) async fn names(&self, partition: Partition) -> Result<Vec<String>, LogError> {
         let (link, keys) = (&self.shared.link, &self.shared.keys);
-        let (mut cursor, mut count) = ("0".to_owned(), 0);
+        let prefix = keys.named(partition, "");
+        // A walk may come past a key twice.
+        let (mut cursor, mut names) = ("0".to_owned(), BTreeSet::new());
         loop {
             let mut request = redis::cmd("SCAN");
             // A namespace has none of the characters that mean something in a pattern.
-            let pattern = keys.all(partition);
-            request.arg(&cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(SCAN_COUNT);
+            request.arg(&cursor).arg("MATCH").arg(format!("{prefix}*")).arg("COUNT").arg(SCAN_COUNT);
             let [next, found] = reply::parts(link.query_at(partition, request, Effect::Read).await?)?;
-            let mut gone = redis::cmd("UNLINK");
-            let mut some = 0;
             for key in reply::array(found)? {
-                let key = reply::text(key)?;
-                if key != keys.meta() {
-                    gone.arg(key);
-                    some += 1;
-                }
-            }
-            if 0 < some {
-                // What is gone already is not gone again.
-                count += link.query::<u64>(gone, Effect::Read).await?;
+                names.extend(reply::text(key)?.strip_prefix(&prefix).map(str::to_owned));
             }
             cursor = reply::text(next)?;
             if cursor == "0" {
-                return Ok(count);
+                return Ok(names.into_iter().collect());
             }
         }
     }

@@ -1,9 +1,11 @@
 //! Looking on: which streams and groups there are, how far they have come, and who runs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use hemostat_agent::log::{AgentPresence, Counted, EntryId, GroupStatus, LogError, Partition, StreamName};
+use hemostat_agent::log::{
+    AgentPresence, Counted, Cursors, EntryId, GroupStatus, LogError, Partition, StreamName,
+};
 use hemostat_event::{EventType, HostName, Role, Timestamp};
 use redis::Value;
 use serde::{Deserialize, Serialize};
@@ -11,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::fault::{self, Effect};
 use crate::log::{Shared, millis};
 use crate::reply;
-use crate::scripts::{ANNOUNCE, GROUPS};
+use crate::scripts::{ANNOUNCE, CURSORS, GROUPS};
 
 /// Most unread entries that are counted one by one. Beyond, a group is simply far behind.
 const UNREAD_COUNTED_MAX: usize = 1_000;
@@ -89,6 +91,25 @@ pub(crate) async fn streams(shared: &Shared, partition: Partition) -> Result<Vec
         .filter(|(_, exists)| *exists == Value::Int(1))
         .map(|(name, _)| name)
         .collect())
+}
+
+pub(crate) async fn cursors(shared: &Shared, partition: Partition) -> Result<Cursors, LogError> {
+    let call = CURSORS.call(&shared.keys.seq(partition));
+    let unexpected = || fault::unexpected("a request for cursors");
+    let mut flat = reply::array(shared.link.run_one(&CURSORS, call, Effect::Read).await?)?.into_iter();
+    let seq = reply::text(flat.next().unwrap_or_default())?.parse().map_err(|_other| unexpected())?;
+    let mut positions = BTreeMap::new();
+    while let (Some(field), Some(cursor)) = (flat.next(), flat.next()) {
+        let (field, cursor) = (reply::text(field)?, reply::text(cursor)?);
+        let cursor =
+            if cursor.is_empty() { EntryId::ZERO } else { cursor.parse().map_err(|_other| unexpected())? };
+        let (group, stream) = field.split_once(' ').ok_or_else(unexpected)?;
+        // A group that is not one of ours registers nothing; one of a later version is its own affair.
+        if let (Ok(role), Ok(stream)) = (group.parse(), stream.parse()) {
+            positions.insert((role, stream), cursor);
+        }
+    }
+    Ok(Cursors { seq, positions })
 }
 
 pub(crate) async fn groups(shared: &Shared) -> Result<Vec<GroupStatus>, LogError> {

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hemostat_agent::log::{
-    Abandoned, AgentPresence, Commit, CommitAnswer, EntryId, EntryRef, EventLog, GroupReader, GroupStatus,
-    Lease, LogError, Membership, Partition, Pressure, Redriven, Stored, StreamName, Trim, Trimmed, Versioned,
+    Abandoned, AgentPresence, Commit, CommitAnswer, Cursors, EntryId, EntryRef, EventLog, GroupReader,
+    GroupStatus, Lease, LogError, Membership, Partition, Pressure, Redriven, Stored, StreamName, Trim,
+    Trimmed, Versioned,
 };
 use hemostat_core::role::Timer;
 use hemostat_event::{DeadLetter, Event, HostName, Role, Source, Subject, Timestamp};
@@ -150,6 +151,10 @@ impl EventLog for Clocked {
 
     async fn groups(&self) -> Result<Vec<GroupStatus>, LogError> {
         self.log.groups().await
+    }
+
+    async fn cursors(&self, partition: Partition) -> Result<Cursors, LogError> {
+        self.log.cursors(partition).await
     }
 
     async fn pressure(&self, partition: Partition) -> Result<Pressure, LogError> {

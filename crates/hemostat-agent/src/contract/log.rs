@@ -271,6 +271,7 @@ macro_rules! log_contract {
                 a_lost_group_that_reads_along_is_made_anew_at_its_cursor,
                 a_group_that_reads_along_makes_a_missing_stream,
                 a_group_that_reads_along_is_reaped_when_it_is_silent,
+                cursors_are_told_with_the_number_that_answers_have_reached,
             }
             forgetting {
                 nothing_is_trimmed_before_every_group_has_acknowledged_it,

@@ -5,11 +5,12 @@
 //! they stand. The numbers of the partition's sequence cannot tell how many entries of one stream are between two of
 //! them, but no more than their difference can be: that bounds what is too much to be counted.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hemostat_event::{Role, Timestamp};
 
-use super::{Partition, StreamName};
+use super::{EntryId, Partition, StreamName};
 
 /// A number of entries that was counted up to a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +33,16 @@ impl Counted {
     pub fn exact(self) -> Option<u64> {
         (self.least == self.most).then_some(self.least)
     }
+}
+
+/// From where the groups of a partition would go on if they were lost, at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Cursors {
+    /// The number of the last event of the partition at that moment. What came of the entries before a cursor has numbers
+    /// up to this one.
+    pub seq: u64,
+    /// The durable cursor of each registered group in each of its streams; [`EntryId::ZERO`] where it has none yet.
+    pub positions: BTreeMap<(Role, StreamName), EntryId>,
 }
 
 /// How far a group has come in a stream.

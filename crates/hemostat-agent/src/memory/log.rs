@@ -31,9 +31,9 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::log::{
-    Abandoned, AgentPresence, BoxError, Commit, CommitAnswer, CommitInput, EntryId, EntryRef, EventLog,
-    GroupReader, GroupStatus, Lease, LogError, Membership, Partition, Pressure, Redriven, Stored, StreamName,
-    Trim, Trimmed, Versioned,
+    Abandoned, AgentPresence, BoxError, Commit, CommitAnswer, CommitInput, Cursors, EntryId, EntryRef,
+    EventLog, GroupReader, GroupStatus, Lease, LogError, Membership, Partition, Pressure, Redriven, Stored,
+    StreamName, Trim, Trimmed, Versioned,
 };
 pub use defect::Defect;
 use partition::Part;
@@ -412,6 +412,10 @@ impl EventLog for MemoryLog {
     async fn groups(&self) -> Result<Vec<GroupStatus>, LogError> {
         let (state, _) = self.asked()?;
         Ok(state.parts.iter().flat_map(|(partition, part)| part.groups(*partition)).collect())
+    }
+
+    async fn cursors(&self, partition: Partition) -> Result<Cursors, LogError> {
+        Ok(self.asked()?.0.part(partition).all_cursors())
     }
 
     async fn pressure(&self, _: Partition) -> Result<Pressure, LogError> {

@@ -71,8 +71,6 @@ impl Actor {
     }
 
     fn commit(&self, known: &Known, next: &detect::State, emit: Vec<Event>) -> Commit {
-        let bytes =
-            rmp_serde::to_vec_named(next).expect("a state has only values that MessagePack can write");
         Commit {
             role: Role::Monitor,
             subject: known.subject.clone(),
@@ -80,7 +78,7 @@ impl Actor {
             key: emit.first().expect("an empty decision is not committed").envelope.id,
             state: Some(StateChange {
                 expected: known.version,
-                next: Versioned { version: known.version + emit.len() as u64, bytes },
+                next: Versioned::of(known.version + emit.len() as u64, next),
             }),
             emit,
             timers: Vec::new(),

@@ -102,8 +102,9 @@ impl Case<'_> {
             D::fold(&mut state, event);
         }
         // Without events the stored form stays as it is, with fields that this version does not know.
-        let bytes = if emit.is_empty() { known.bytes.clone() } else { encode(&state) };
-        let next = Known { version: known.version + emit.len() as u64, bytes, state };
+        let version = known.version + emit.len() as u64;
+        let bytes = if emit.is_empty() { known.bytes.clone() } else { Versioned::of(version, &state).bytes };
+        let next = Known { version, bytes, state };
         let key = match (emit.first(), decision.timers.first()) {
             (Some(event), _) if !acknowledge => event.envelope.id,
             (None, Some(timer)) if !acknowledge => {
@@ -125,8 +126,4 @@ impl Case<'_> {
         };
         (commit, next)
     }
-}
-
-fn encode<S: serde::Serialize>(state: &S) -> Vec<u8> {
-    rmp_serde::to_vec_named(state).expect("a state has only values that MessagePack can write")
 }

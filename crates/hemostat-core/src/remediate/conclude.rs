@@ -1,10 +1,13 @@
 //! Did it help? The second look, and what is said of actions that nobody looked after.
 
-use hemostat_event::{Outcome as Ending, RemediationComplete, RemediationVerified, Timestamp, Verification};
+use hemostat_event::{
+    Envelope, Event, EventId, Outcome as Ending, RemediationComplete, RemediationVerified, Role, Source,
+    Timestamp, Verification,
+};
 
 use super::judge::{Look, Seen, verify};
 use super::state::{State, Unverified};
-use super::{Effect, GONE, LOOK_AGAIN, Outcome, Responder, VERIFY, VERIFY_GRACE, millis};
+use super::{Case, Effect, GONE, LOOK_AGAIN, Outcome, Responder, VERIFY, VERIFY_GRACE, millis};
 use crate::role::{Decision, Emit, Then, Timer};
 
 impl Responder {
@@ -39,6 +42,28 @@ impl Responder {
             _ => again(),
         }
     }
+}
+
+/// Ends a plan that was neither begun nor ended as far as a restored log tells: whether it was begun in the moments that are
+/// lost is not known, and what is not known is not done. Nothing where the event is no plan, or one that is over anyway.
+///
+/// The sickness, where it goes on, is seen again and planned for again.
+#[must_use]
+pub fn end_unsure(plan: &Event, source: &Source, now: Timestamp) -> Option<Event> {
+    let subject = plan.envelope.subject.as_ref()?;
+    let case = Case::of(subject, plan, now).filter(|case| now < case.needed.plan.expires_at)?;
+    let detail = "the log was restored, and does not tell whether this was begun".to_owned();
+    let complete = case.ended(Ending::NotApplicable { detail });
+    let emit = Emit { data: complete.into(), incident: case.incident() };
+    let cause = plan.envelope.id;
+    let envelope = Envelope {
+        id: EventId::derive(cause, Role::Responder, &emit.step(), 0),
+        source: source.clone(),
+        time: now,
+        cause: Some(cause),
+        ..plan.envelope.clone()
+    };
+    Some(Event { envelope, data: emit.data })
 }
 
 /// The action that the timer is to verify.

@@ -24,18 +24,19 @@ mod tests;
 use std::time::Duration;
 
 use hemostat_event::{
-    Action, ActionKind, ContainerId, Data, Event, IncidentId, Mode, Outcome as Ending, Rejection,
+    Action, ActionKind, ContainerId, Data, Event, EventId, IncidentId, Mode, Outcome as Ending, Rejection,
     RemediationComplete, RemediationNeeded, RemediationStarted, Role, Subject, Timestamp,
 };
 
 use crate::role::{Decide, Decision, Emit, First, Input, Then, Timer};
 
+pub use conclude::end_unsure;
 use conclude::{due, forgotten};
 pub use judge::Seen;
 use judge::{moot, restarted};
 pub use policy::{Breaker, Permit, Policy, Refusal, StillSick, permit};
-use state::Intent;
 pub use state::State;
+use state::{Intent, Unverified};
 
 /// The responder.
 #[derive(Debug, Clone)]
@@ -156,6 +157,11 @@ impl Decide for Responder {
             Outcome::Unreachable { error } | Outcome::Unclear { error } => Some(error.clone()),
             Outcome::Seen(_) | Outcome::Gone | Outcome::Done { .. } | Outcome::Failed { .. } => None,
         }
+    }
+
+    fn deadlines(&self, subject: &Subject, state: &State) -> Vec<Timer> {
+        let verify = |done: &Unverified| self.verify_at(subject, done.intent.plan, done.done_at);
+        state.unverified.iter().map(verify).collect()
     }
 
     fn fold(state: &mut State, event: &Event) {
@@ -372,13 +378,14 @@ impl Responder {
     }
 
     fn done(&self, case: &Case<'_>, complete: RemediationComplete) -> Decision<Effect> {
-        let timer = Timer {
-            subject: case.subject.clone(),
-            name: VERIFY.to_owned(),
-            cause: case.event.envelope.id,
-            due: case.now + self.policy.stabilise,
-        };
+        let timer = self.verify_at(case.subject, case.event.envelope.id, case.now);
         Decision::emit(complete, case.incident()).with_timer(timer)
+    }
+
+    /// The look at the end of the stabilisation window of an action that was done at `done_at`.
+    fn verify_at(&self, subject: &Subject, plan: EventId, done_at: Timestamp) -> Timer {
+        let due = done_at + self.policy.stabilise;
+        Timer { subject: subject.clone(), name: VERIFY.to_owned(), cause: plan, due }
     }
 }
 

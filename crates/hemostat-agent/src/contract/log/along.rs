@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use hemostat_event::Role;
 
-use super::events::{changes, host};
+use super::events::{changes, dealt_with, host};
 use super::keeping::{GROUPS, trim};
 use super::status::group;
 use super::{Harness, INPUT, OUTPUT, SPAN, all, places};
-use crate::log::{Counted, EntryId, EventLog, HeldBy, Shelter, StreamName};
+use crate::log::{Counted, Cursors, EntryId, EventLog, HeldBy, Shelter, StreamName};
 
 /// Case: nothing comes again that was dealt with before the group was there.
 pub async fn a_group_that_reads_along_is_made_where_it_stands(harness: &dyn Harness) {
@@ -97,6 +97,22 @@ pub async fn a_group_that_reads_along_is_reaped_when_it_is_silent(harness: &dyn 
     assert_eq!(reap(SPAN).await, [ROLE.to_string()]);
     advance(&log, &INPUT, EntryId::ZERO).await;
     assert_eq!(group(&log, ROLE, &INPUT).await.unread, Counted::exactly(1), "it goes on from its cursor");
+}
+
+/// Case: what an archive has to know so that a lost log can be made anew.
+pub async fn cursors_are_told_with_the_number_that_answers_have_reached(harness: &dyn Harness) {
+    let (log, entries) = super::commit::pending_entries(harness, 3).await;
+    let partition = log.partition_of(&host());
+    let told = async || log.cursors(partition).await.expect("the log is there");
+    let of = |told: &Cursors| told.positions.get(&(super::ROLE, INPUT)).copied();
+    let before = told().await;
+    assert_eq!((before.seq, of(&before)), (3, Some(EntryId::ZERO)), "it is registered, and has no cursor");
+    assert!(super::made(&super::commit(&log, dealt_with(&entries[0], "a", 0)).await));
+    let first = told().await;
+    assert!(of(&first) < Some(entries[1].at.id) && Some(entries[0].at.id) <= of(&first), "{first:?}");
+    assert_eq!(first.seq, super::numbers(&log, partition).await.len() as u64);
+    harness.lose_groups().await;
+    assert_eq!(told().await, first, "a group that is lost goes on from there");
 }
 
 const ROLE: Role = Role::Archiver;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hemostat_agent::log::{
-    Abandoned, AgentPresence, Commit, CommitAnswer, Entry, EntryId, EntryRef, EventLog, GroupReader,
+    Abandoned, AgentPresence, Commit, CommitAnswer, Cursors, Entry, EntryId, EntryRef, EventLog, GroupReader,
     GroupStatus, Lease, LogError, Membership, Partition, Pressure, Redriven, Stored, StreamName, Trim,
     Trimmed, Versioned,
 };
@@ -360,6 +360,10 @@ impl EventLog for Client {
 
     async fn groups(&self) -> Result<Vec<GroupStatus>, LogError> {
         self.0.send(self.0.stage.log.groups()).await
+    }
+
+    async fn cursors(&self, partition: Partition) -> Result<Cursors, LogError> {
+        self.0.send(self.0.stage.log.cursors(partition)).await
     }
 
     async fn pressure(&self, partition: Partition) -> Result<Pressure, LogError> {

@@ -119,6 +119,16 @@ impl World {
                 self.starts_ever += 1;
             }
         }
+        let waited_for = self.responder.deadlines(&subject(), &self.state);
+        for timer in &decision.timers {
+            let known =
+                waited_for.iter().find(|known| known.cause == timer.cause).expect("the state tells of it");
+            assert_eq!((&known.name, &known.subject), (&timer.name, &timer.subject));
+            assert!(
+                known.due == timer.due || decision.emit.is_empty(),
+                "only a look that is repeated is later"
+            );
+        }
         self.timers.extend(decision.timers.iter().map(|timer| (timer.cause, timer.due)));
     }
 

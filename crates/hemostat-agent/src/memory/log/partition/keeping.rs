@@ -7,7 +7,7 @@ use hemostat_event::{Role, Timestamp};
 
 use super::Part;
 use crate::log::{
-    Abandoned, Counted, EntryId, GroupStatus, HeldBy, Partition, Shelter, StreamName, Trim, Trimmed,
+    Abandoned, Counted, Cursors, EntryId, GroupStatus, HeldBy, Partition, Shelter, StreamName, Trim, Trimmed,
 };
 
 /// Who has said that a group is in use, and what it has lost.
@@ -66,6 +66,13 @@ impl Part {
         }
     }
 
+    /// From where groups would go on.
+    pub(in crate::memory::log) fn all_cursors(&self) -> Cursors {
+        let positions = self.members.keys().map(|key| ((key.1, key.0.clone()), self.cursor(key)));
+        Cursors { seq: self.seq, positions: positions.collect() }
+    }
+
+    /// How far each group has come, those that were lost among them.
     pub(in crate::memory::log) fn groups(&self, partition: Partition) -> impl Iterator<Item = GroupStatus> {
         let keys: BTreeSet<_> = self.groups.keys().chain(self.members.keys()).collect();
         keys.into_iter().map(move |key| {

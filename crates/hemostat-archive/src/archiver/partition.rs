@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hemostat_agent::health::Tick;
-use hemostat_agent::log::{EntryId, Lease, LogError, Partition, Stored, StreamName};
+use hemostat_agent::log::{Cursors, EntryId, Lease, LogError, Partition, Stored, StreamName};
 use hemostat_agent::tail::Tail;
-use hemostat_event::{HostName, Role, Timestamp};
+use hemostat_event::{EventType, HostName, Role, Timestamp};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -66,6 +66,15 @@ struct Tenure {
     sealer: Sealer,
     /// When the first entry of the open segment came.
     opened: Option<Instant>,
+    /// Whether the open segment has an intent, which is what must not be forgotten: it is sealed without waiting.
+    is_urgent: bool,
+    /// The number of the last entry that was read.
+    read: u64,
+    /// Cursors that a head may tell once everything that came of what is before them is read.
+    asked: Option<Cursors>,
+    asked_at: Option<Instant>,
+    /// Cursors of which that is true.
+    cursors: BTreeMap<String, String>,
     /// Log time of the oldest entry that is not published.
     oldest: Option<Timestamp>,
     /// Sealed and not published yet.
@@ -134,7 +143,7 @@ impl<'a> Worker<'a> {
         self.publish(tenure).await?;
         let nothing_new = !self.read(tenure).await?;
         let settings = &self.with.settings;
-        if tenure.opened.is_some_and(|opened| settings.age <= opened.elapsed()) {
+        if tenure.is_urgent || tenure.opened.is_some_and(|opened| settings.age <= opened.elapsed()) {
             self.seal(tenure).await?;
         }
         self.advance(tenure).await?;
@@ -151,13 +160,19 @@ impl<'a> Worker<'a> {
         }
         let sealer = Sealer::new(self.partition.0, last);
         let mut tail = Tail::new(self.with.log.clone(), None, Vec::new()).only(self.partition);
-        tail.resume(self.partition, sealer.position().0);
+        let (positions, read) = sealer.position();
+        tail.resume(self.partition, positions);
         Ok(Tenure {
             tail,
             queue: VecDeque::new(),
             salts: Salts::default(),
             sealer,
             opened: None,
+            is_urgent: false,
+            read,
+            asked: None,
+            asked_at: None,
+            cursors: BTreeMap::new(),
             oldest: None,
             sealed: None,
             moved: BTreeMap::new(),
@@ -196,6 +211,7 @@ impl<'a> Worker<'a> {
     /// Reads on and puts what comes into segments. Says whether there was anything.
     async fn read(&self, tenure: &mut Tenure) -> Result<bool, Failure> {
         if tenure.queue.is_empty() {
+            self.ask_for_cursors(tenure).await?;
             tenure.queue.extend(tenure.tail.next_stored().await?);
         }
         let any = !tenure.queue.is_empty();
@@ -207,24 +223,41 @@ impl<'a> Worker<'a> {
                     self.seal(tenure).await?;
                 }
                 tenure.sealer.push(&record);
+                if record.seq <= tenure.read {
+                    // The log began anew, and the cursors are those of another one.
+                    tenure.asked = None;
+                }
+                tenure.read = record.seq;
+                tenure.is_urgent |= record.stream.event_type() == EventType::RemediationStarted;
                 tenure.opened.get_or_insert_with(Instant::now);
                 tenure.oldest.get_or_insert_with(|| record.id.time());
             }
             tenure.queue.pop_front();
+            tenure.believe_cursors();
             if tenure.sealer.is_full(&self.with.settings) {
                 self.seal(tenure).await?;
             }
         }
+        tenure.believe_cursors();
         Ok(any)
+    }
+
+    /// Asks how far groups have come. What a restored log repeats is what was dealt with after that, so it is asked often,
+    /// and before the entries that are read next: what came of an entry before a cursor is in the archive with it.
+    async fn ask_for_cursors(&self, tenure: &mut Tenure) -> Result<(), Failure> {
+        if tenure.asked.is_none() && tenure.asked_at.is_none_or(|at| CURSORS <= at.elapsed()) {
+            tenure.asked_at = Some(Instant::now());
+            tenure.asked = Some(self.with.log.cursors(self.partition).await?);
+        }
+        Ok(())
     }
 
     /// Ends the open segment, if there is one, and publishes it.
     async fn seal(&self, tenure: &mut Tenure) -> Result<(), Failure> {
         let sealed_ms = self.with.clock.now().await?.millis();
-        // The log does not tell the positions of its groups, only how much they have not read.
-        let cursors = BTreeMap::new();
+        let cursors = tenure.cursors.clone();
         tenure.sealed = tenure.sealer.seal(&self.key(), cursors, sealed_ms, &self.with.instance);
-        tenure.opened = None;
+        (tenure.opened, tenure.is_urgent) = (None, false);
         self.publish(tenure).await
     }
 
@@ -334,6 +367,16 @@ impl<'a> Worker<'a> {
     }
 }
 
+impl Tenure {
+    /// Believes the cursors that were asked for, once everything that came of what is before them is read.
+    fn believe_cursors(&mut self) {
+        let Some(cursors) = self.asked.take_if(|cursors| cursors.seq <= self.read) else { return };
+        let of_others = cursors.positions.iter().filter(|((role, _), _)| *role != Role::Archiver);
+        self.cursors =
+            of_others.map(|((role, stream), id)| (format!("{role} {stream}"), id.to_string())).collect();
+    }
+}
+
 fn lease_name(partition: Partition) -> String {
     format!("archiver:{}", partition.0)
 }
@@ -346,6 +389,8 @@ const EVERY_MAX: Duration = Duration::from_secs(1);
 /// First and longest wait after a failure; doubled with every one. Shorter than the lease, so that it stays.
 const WAIT_FIRST: Duration = Duration::from_millis(250);
 const WAIT_MAX: Duration = Duration::from_secs(5);
+/// Longest time between two looks at the cursors of the groups.
+const CURSORS: Duration = Duration::from_secs(1);
 /// Time between two signs of life of the group: small beside the silence after which it is taken away, an hour at least.
 const SIGN: Duration = Duration::from_secs(60);
 /// Time to seal and publish at a shutdown.

@@ -6,7 +6,7 @@ use hemostat_agent::health::HealthSource as _;
 use hemostat_agent::log::{EntryId, Partition, Shelter, Stored, StreamName, Trim};
 use hemostat_agent::memory::log::MemoryLog;
 use hemostat_event::{
-    Actor, Change, ContainerChanged, ContainerId, ContainerRef, EventType, Role, Timestamp,
+    Actor, Change, ContainerChanged, ContainerId, ContainerRef, EventType, Role, Timestamp, codec,
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -257,6 +257,56 @@ async fn what_retention_does_not_keep_expires_beside_the_sealing() {
     let report = crate::verify(&given.archive, ring, None, &mut |_progress| {}).await.unwrap();
     assert_eq!((&report.findings[..], &report.notes[..]), (&[][..], &[][..]));
     assert_eq!((report.partitions[0].expired, report.partitions[0].events), (1, 20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_intent_is_sealed_without_waiting() {
+    let mut given = Given::new();
+    given.settings.age = Duration::from_secs(3_600);
+    let running = given.start("a", given.key());
+    given.append(1..=5).await;
+    given.wait(async || given.unread().await.is_some()).await;
+    assert!(given.heads().await.is_empty());
+    let (stream, bytes) = (StreamName::Type(EventType::RemediationStarted), codec::encode(&event(6)));
+    given.log.put_raw(P0, &stream, &[("seq", b"6"), ("event", &bytes)]);
+    let began = tokio::time::Instant::now();
+    given.until(6).await;
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_tells_where_groups_were_when_everything_before_it_was_read() {
+    let given = Given::new();
+    given.append(1..=10).await;
+    let place = given.stored().await[4].at.id;
+    EventLog::advance(&given.log, Role::Alert, P0, &[(STREAM, place)]).await.unwrap();
+    let running = given.start("a", given.key());
+    let heads = given.until(10).await;
+    let told =
+        |head: &Signed<Head>| head.statement.cursors.get(&format!("{} {STREAM}", Role::Alert)).cloned();
+    assert_eq!(told(heads.last().unwrap()), Some(place.to_string()));
+    let last = given.stored().await[9].at.id;
+    EventLog::advance(&given.log, Role::Alert, P0, &[(STREAM, last)]).await.unwrap();
+    given.append(11..=12).await;
+    given.until(12).await;
+    // Told with the next segment whose entries came after the look at it.
+    let mut seq = 12;
+    while given.heads().await.last().and_then(told) != Some(last.to_string()) {
+        assert!(seq < 20, "the head never tells it");
+        sleep(Duration::from_secs(2)).await;
+        seq += 1;
+        given.append([seq]).await;
+        given.until(seq).await;
+    }
+    running.stop().await;
+    assert!(
+        given.heads().await.iter().all(|head| head
+            .statement
+            .cursors
+            .keys()
+            .all(|group| group.starts_with("alert")))
+    );
 }
 
 /// A log, a folder, and what an archiver wants besides.

@@ -53,6 +53,9 @@ built=$(cargo test --locked --release --package hemostat --test it --target "$TA
 tests=$(printf '%s\n' "$built" | sed -n 's/^ *Executable .*(\(.*\))$/\1/p')
 [ -x "$tests" ] || die "cannot find the tests among what cargo built"
 
+# By which the states are held against the log at the end.
+cargo build --locked --release --quiet --package hemostat-replay --target "$TARGET"
+
 say "$kills kills, seed $seed"
 # Not by way of cargo: on Ctrl-C the run cleans up and ends, and this script waits for it.
 trap : INT TERM

@@ -68,6 +68,10 @@ pub(crate) enum Command {
     Diff(crate::state::DiffArgs),
     /// Play it once more, at any speed, into a namespace of its own
     Play(Box<crate::play::PlayArgs>),
+    /// Make an empty Redis what the log was, from the archive alone
+    Restore(crate::rebuild::RestoreArgs),
+    /// Work out the states of all roles from the log and compare them with those that are there, or put them right
+    Rebuild(crate::rebuild::RebuildArgs),
     /// Prove that the archive is what was sealed, or say what was done to it
     Verify(crate::verify::VerifyArgs),
     /// Export for an audit, with a manifest

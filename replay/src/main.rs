@@ -1,9 +1,10 @@
-//! `hemostat-replay`: what was, from the log, its archive, or a recording. Reads only; `play` writes, into a
-//! namespace of its own.
+//! `hemostat-replay`: what was, from the log, its archive, or a recording. Reads only, but for three verbs: `play` writes
+//! into a namespace of its own, `restore` into one without a log, and `rebuild` puts states right.
 
 mod cli;
 mod export;
 mod play;
+mod rebuild;
 mod record;
 mod recording;
 mod rules;
@@ -45,6 +46,8 @@ async fn main() -> ExitCode {
         Command::Info => info(&from).await,
         Command::Play(args) => play::run(&from, &args).await,
         Command::Record(args) => record::run(&from, &args).await,
+        Command::Restore(args) => rebuild::restore(&from, &args).await,
+        Command::Rebuild(args) => rebuild::run(&from, &args).await,
         Command::State(args) => state::run(&from, &args).await,
         Command::Diff(args) => state::diff(&from, &args).await,
         Command::Timeline(args) => timeline::run(&from, &args).await,

@@ -27,6 +27,7 @@ pub(crate) use point::Point;
 use fields::fields;
 use point::Fold;
 use states::Known;
+pub(crate) use states::States;
 
 /// Which point, and whose states.
 #[derive(Debug, Args)]

@@ -1,19 +1,22 @@
 //! The states of all roles, folded from the log as the agents fold them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use hemostat_agent::log;
 use hemostat_core::diagnose::Analyzer;
 use hemostat_core::invariant::Folds;
 use hemostat_core::notify::Alerter;
 use hemostat_core::remediate::Responder;
+use hemostat_core::role::{Decide as _, Timer};
 use hemostat_core::{detect, diagnose, notify, remediate};
 use hemostat_event::cloudevents::Position;
 use hemostat_event::{Event, Role, Subject};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// The states of all roles for the containers of one partition.
-pub(super) struct States {
+pub(crate) struct States {
     monitor: Folds<detect::State>,
     analyzer: Folds<diagnose::State>,
     responder: Folds<remediate::State>,
@@ -41,6 +44,12 @@ pub(super) struct Versioned<S> {
     pub state: S,
 }
 
+impl<S: Serialize> Versioned<S> {
+    fn stored(&self) -> log::Versioned {
+        log::Versioned::of(self.version, &self.state)
+    }
+}
+
 impl Default for States {
     fn default() -> Self {
         Self {
@@ -55,7 +64,7 @@ impl Default for States {
 
 impl States {
     /// Takes in the next event of the partition.
-    pub(super) fn fold(&mut self, position: Position, event: &Event) {
+    pub(crate) fn fold(&mut self, position: Position, event: &Event) {
         if let Some(subject) = &event.envelope.subject
             && !self.subjects.contains(subject)
         {
@@ -65,6 +74,53 @@ impl States {
         self.analyzer.event(position, event);
         self.responder.event(position, event);
         self.alert.event(position, event);
+    }
+
+    /// The states as the log stores them.
+    pub(crate) fn stored(&self) -> BTreeMap<(Role, Subject), log::Versioned> {
+        let mut stored = BTreeMap::new();
+        for (subject, known) in self.known() {
+            let mut put = |role, state: Option<log::Versioned>| {
+                stored.extend(state.map(|state| ((role, subject.clone()), state)));
+            };
+            put(Role::Monitor, known.monitor.as_ref().map(Versioned::stored));
+            put(Role::Analyzer, known.analyzer.as_ref().map(Versioned::stored));
+            put(Role::Responder, known.responder.as_ref().map(Versioned::stored));
+            put(Role::Alert, known.alert.as_ref().map(Versioned::stored));
+        }
+        stored
+    }
+
+    /// Whether a stored state says the same as these states, in whatever words of this or an earlier version.
+    pub(crate) fn say(&self, role: Role, subject: &Subject, stored: &log::Versioned) -> bool {
+        fn same<S: DeserializeOwned + Default + Clone + PartialEq>(
+            folds: &Folds<S>,
+            subject: &Subject,
+            stored: &log::Versioned,
+        ) -> bool {
+            let read = rmp_serde::from_slice::<S>(&stored.bytes).ok();
+            folds.state(subject).is_some_and(|(version, state)| {
+                version == stored.version && read.is_some_and(|read| read == *state)
+            })
+        }
+        match role {
+            Role::Monitor => same(&self.monitor, subject, stored),
+            Role::Analyzer => same(&self.analyzer, subject, stored),
+            Role::Responder => same(&self.responder, subject, stored),
+            Role::Alert => same(&self.alert, subject, stored),
+            Role::Operator | Role::Archiver => false,
+        }
+    }
+
+    /// The deadlines that these states wait for.
+    pub(crate) fn deadlines(&self, responder: &Responder) -> Vec<(Role, Timer)> {
+        let of_one = |subject: &Subject| {
+            let known = self.responder.state(subject);
+            let timers = known.map(|(_, state)| responder.deadlines(subject, state)).unwrap_or_default();
+            timers.into_iter().map(|timer| (Role::Responder, timer))
+        };
+        // The other roles set none.
+        self.subjects.iter().flat_map(of_one).collect()
     }
 
     /// What is known of each container.

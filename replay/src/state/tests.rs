@@ -8,6 +8,13 @@ use hemostat_event::{
 };
 use proptest::prelude::*;
 
+use hemostat_agent::log;
+use hemostat_core::detect;
+use hemostat_core::diagnose::Analyzer;
+use hemostat_core::notify::Alerter;
+use hemostat_core::remediate::Responder;
+use hemostat_core::role::Decide as _;
+
 use super::diff::changes;
 use super::states::States;
 use super::*;
@@ -33,6 +40,32 @@ proptest! {
     }
 
     #[test]
+    fn folding_on_from_a_stored_state_is_folding_the_whole(log in logs(), cut in 0.0..1.0f64) {
+        let cut = (log.len() as f64 * cut) as usize;
+        let mut states = States::default();
+        for (position, event) in &log[..cut] {
+            states.fold(*position, event);
+        }
+        let stored = states.stored();
+        for (position, event) in &log[cut..] {
+            states.fold(*position, event);
+        }
+        let rest: Vec<_> = log[cut..].iter().map(|(_, event)| event).collect();
+        for ((role, subject), whole) in states.stored() {
+            let before = stored.get(&(role, subject.clone())).cloned().unwrap_or_default();
+            let on = match role {
+                Role::Monitor => folded_on(role, detect::fold, &subject, &before, &rest),
+                Role::Analyzer => folded_on(role, Analyzer::fold, &subject, &before, &rest),
+                Role::Responder => folded_on(role, Responder::fold, &subject, &before, &rest),
+                _ => folded_on(role, Alerter::fold, &subject, &before, &rest),
+            };
+            prop_assert_eq!(&on, &whole);
+            prop_assert!(states.say(role, &subject, &whole));
+            prop_assert_eq!(states.say(role, &subject, &before), before == whole, "an older one is another");
+        }
+    }
+
+    #[test]
     fn the_state_at_a_point_is_the_fold_of_what_is_before_it(log in logs(), cut in 0.0..1.0f64) {
         let last = (log.len() as f64 * cut) as usize;
         let (position, event) = &log[last];
@@ -42,6 +75,29 @@ proptest! {
         prop_assert_eq!(&known_at(Point::Time(event.envelope.time), &log), &before);
         prop_assert_eq!(changes(&before, &before), []);
     }
+}
+
+/// A stored state, and the events of `role` about its container that come after it, as a replica goes on.
+fn folded_on<S: Default + serde::Serialize + serde::de::DeserializeOwned>(
+    role: Role,
+    fold: fn(&mut S, &Event),
+    subject: &Subject,
+    before: &log::Versioned,
+    rest: &[&Event],
+) -> log::Versioned {
+    let mut state = match before.version {
+        0 => S::default(),
+        _ => rmp_serde::from_slice(&before.bytes).unwrap(),
+    };
+    let mut version = before.version;
+    for event in rest {
+        let envelope = &event.envelope;
+        if envelope.source.role == role && envelope.subject.as_ref() == Some(subject) {
+            fold(&mut state, event);
+            version += 1;
+        }
+    }
+    log::Versioned::of(version, &state)
 }
 
 #[test]

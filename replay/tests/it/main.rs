@@ -5,6 +5,7 @@ mod export;
 mod made;
 mod play;
 mod recordings;
+mod restore;
 mod rig;
 mod state;
 mod story;

@@ -34,7 +34,7 @@ pub(super) fn on_file(file: &Path, arguments: &[&str]) -> Output {
     replay(&[&["--file", text(file)], arguments].concat())
 }
 
-fn replay(arguments: &[&str]) -> Output {
+pub(super) fn replay(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hemostat-replay"));
     for name in ["HEMOSTAT_ARCHIVE_URL", "HEMOSTAT_REDIS_URL", "HEMOSTAT_REDIS_NAMESPACE"] {
         command.env_remove(name);

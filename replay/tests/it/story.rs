@@ -8,9 +8,10 @@ use hemostat_archive::{Archive, Place, PrivateKey, Record, Sealer};
 use hemostat_event::{
     Action, ActionKind, Actor, Anomaly, AnomalyKind, Basis, Cause, Change, Channel, ContainerChanged,
     ContainerId, ContainerPolicy, ContainerRef, ContainerSample, Data, Delivery, Envelope, Event, EventId,
-    Evidence, EvidenceItem, EvidenceKind, HealthAlert, HealthRecovered, HostName, IncidentId, Notification,
-    NotificationKind, Outcome, Plan, Recovery, RemediationComplete, RemediationNeeded, RemediationStarted,
-    RemediationVerified, Role, Sample, Severity, Source, Subject, Timestamp, Verdict, Verification, codec,
+    EventType, Evidence, EvidenceItem, EvidenceKind, HealthAlert, HealthRecovered, HostName, IncidentId,
+    Notification, NotificationKind, Outcome, Plan, Recovery, RemediationComplete, RemediationNeeded,
+    RemediationStarted, RemediationVerified, Role, Sample, Severity, Source, Subject, Timestamp, Verdict,
+    Verification, codec,
 };
 
 /// Log time of second 0.
@@ -54,6 +55,37 @@ impl Story {
     /// The same, archived without the body of entry `seq`.
     pub(super) fn without_body_of(self, seq: u64) -> Self {
         Self { taken: Some(seq), ..self }
+    }
+
+    /// The same as far as the plan, which is still to be carried out.
+    pub(super) fn up_to_the_plan(self) -> Self {
+        self.up_to(EventType::RemediationNeeded)
+    }
+
+    /// The same as far as the intent.
+    pub(super) fn up_to_the_intent(self) -> Self {
+        self.up_to(EventType::RemediationStarted)
+    }
+
+    /// The same as far as the outcome of the action.
+    pub(super) fn up_to_the_action(self) -> Self {
+        self.up_to(EventType::RemediationComplete)
+    }
+
+    fn up_to(mut self, kind: EventType) -> Self {
+        let last = self.events.iter().position(|event| event.event_type() == kind).expect("the story has it");
+        self.events.truncate(last + 1);
+        for event in &mut self.events {
+            if let Data::RemediationNeeded(needed) = &mut event.data {
+                needed.plan.expires_at = Timestamp::MAX;
+            }
+        }
+        self
+    }
+
+    /// The events of the log.
+    pub(super) fn events(&self) -> &[Event] {
+        &self.events
     }
 
     /// The id of the incident.

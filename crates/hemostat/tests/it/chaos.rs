@@ -24,6 +24,8 @@ use dice::{Fault, Schedule};
 use load::Load;
 use verdict::Verdict;
 
+use crate::rig::{self, hemostat_replay};
+
 /// How long a run is, and which.
 #[derive(Debug, Clone, Copy)]
 struct Run {
@@ -71,11 +73,17 @@ async fn every_promise_is_kept_while_processes_die_at_random_points() {
     let mut cast = Cast::start(load.url(), channel.url());
 
     let mut tally = Tally::default();
-    let judged = tokio::select! {
+    let mut judged = tokio::select! {
         verdict = perform(run, &mut cast, &mut load, &channel, &mut tally) => Some(verdict),
         () = interruption(), if run.by_hand => None,
     };
     drop(cast);
+    if let Some(verdict) = &mut judged {
+        let check = rig::run(hemostat_replay(&["rebuild", "--check"]).args(["--redis", &load.url()]));
+        if check.code != 0 {
+            verdict.violations.push(format!("L-3: rebuild --check: {}{}", check.out, check.err));
+        }
+    }
     lab.cleanup().await.expect("the lab is cleaned up");
     let Some(verdict) = judged else { panic!("interrupted after {} kills", tally.kills()) };
     println!("{tally}{verdict}");

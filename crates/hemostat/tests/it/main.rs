@@ -15,6 +15,7 @@ mod layers;
 mod operator;
 mod past;
 mod reach;
+mod restoring;
 mod rig;
 mod rights;
 mod sharing;

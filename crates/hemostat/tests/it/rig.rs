@@ -1,6 +1,7 @@
 //! What a test of the whole binary needs: a Redis, real containers, and processes that are gone with the test.
 
 use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -112,6 +113,32 @@ impl Drop for Process {
         let _gone = self.child.kill();
         let _reaped = self.child.wait();
     }
+}
+
+/// A command of `hemostat-replay`, whatever the environment of the tests says.
+pub(crate) fn hemostat_replay(arguments: &[&str]) -> Command {
+    let mut command = Command::new(replay_program());
+    for name in ["HEMOSTAT_ARCHIVE_URL", "HEMOSTAT_REDIS_URL", "HEMOSTAT_REDIS_NAMESPACE"] {
+        command.env_remove(name);
+    }
+    command.args(arguments);
+    command
+}
+
+/// The program beside this one's, made where a build of this package alone has not made it.
+fn replay_program() -> PathBuf {
+    let beside = Path::new(env!("CARGO_BIN_EXE_hemostat")).with_file_name("hemostat-replay");
+    if !beside.exists() {
+        let folder = beside.parent().expect("a folder of programs");
+        let target = folder.parent().and_then(Path::file_name).expect("it is named after the target");
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--locked", "--quiet", "--package", "hemostat-replay", "--target"]).arg(target);
+        if folder.ends_with("release") {
+            build.arg("--release");
+        }
+        assert!(build.status().expect("cargo runs").success());
+    }
+    beside
 }
 
 /// A log on a Redis of its own.

@@ -1,0 +1,122 @@
+//! A log made anew from its archive, and what is not made.
+
+use std::sync::Arc;
+
+use hemostat_agent::log::{EntryId, EventLog as _, Partition, StreamName};
+use hemostat_event::{Data, Event, EventType, Outcome, Role};
+use hemostat_redis::testing::TestRedis;
+use hemostat_redis::{RedisLog, RedisSettings};
+
+use crate::rig::{Rig, code, err, json, out};
+use crate::story::Story;
+
+#[tokio::test]
+async fn an_unfinished_plan_is_ended_and_everything_else_is_as_it_was() {
+    let redis = TestRedis::start().await.expect("a redis-server");
+    // The archive ends with the plan: whether somebody began it is not told.
+    let rig = given(|| Story::told().up_to_the_plan()).await;
+    let report = json(&rig.archive(&restore(&redis, &["-o", "json"])));
+    let partition = &report["partitions"][0];
+    assert_eq!((partition["plans_ended"].as_u64(), partition["seq"].as_u64()), (Some(1), Some(25)));
+    let log = redis.log().await.expect("the log is there");
+    let ended = events(&log, EventType::RemediationComplete).await;
+    let [Event { envelope, data: Data::RemediationComplete(done) }] = &ended[..] else {
+        panic!("{ended:#?}")
+    };
+    assert_eq!(envelope.cause.map(|cause| cause.to_string()), Some(rig.story.plan()));
+    assert!(
+        matches!(&done.outcome, Outcome::NotApplicable { detail } if detail.contains("restored")),
+        "{:?}",
+        done.outcome
+    );
+    assert_eq!(events(&log, EventType::HealthAlert).await.len(), 1);
+    assert_eq!(events(&log, EventType::ContainerSample).await.len(), 21);
+    // The next event has the next number, and one that was there before is known.
+    let again = ended[0].clone();
+    assert!(log.append(&[again]).await.expect("the log is there").is_empty());
+    let folder = rig.folder.path().join("archive");
+    let check = crate::rig::replay(
+        &[&["rebuild", "--check", "--archive", folder.to_str().unwrap()], &["--redis", &redis.url()][..]]
+            .concat(),
+    );
+    assert_eq!(code(&check), 0, "{}{}", out(&check), err(&check));
+}
+
+#[tokio::test]
+async fn a_plan_whose_intent_is_told_is_left_to_the_responder() {
+    let redis = TestRedis::start().await.expect("a redis-server");
+    let rig = given(|| Story::told().up_to_the_intent()).await;
+    let report = json(&rig.archive(&restore(&redis, &["-o", "json"])));
+    assert_eq!(report["partitions"][0]["plans_ended"], 0, "it looks at the container first");
+    let log = redis.log().await.expect("the log is there");
+    assert!(events(&log, EventType::RemediationComplete).await.is_empty());
+}
+
+#[tokio::test]
+async fn an_action_that_was_done_is_verified_by_those_who_come_after() {
+    let redis = TestRedis::start().await.expect("a redis-server");
+    let rig = given(|| Story::told().up_to_the_action()).await;
+    let report = json(&rig.archive(&restore(&redis, &["-o", "json"])));
+    assert_eq!(report["partitions"][0]["deadlines"], 1);
+    let log = redis.log().await.expect("the log is there");
+    let span = std::time::Duration::from_secs(60);
+    let due = log.take_due(Role::Responder, None, "a", span, 10).await.expect("the log is there");
+    assert_eq!(due.len(), 1, "{due:?}");
+    assert_eq!((due[0].name.as_str(), due[0].cause.to_string()), ("verify", rig.story.plan()));
+}
+
+#[tokio::test]
+async fn nothing_is_written_where_it_must_not_be() {
+    let redis = TestRedis::start().await.expect("a redis-server");
+    let rig = given(Story::told).await;
+    let dry = rig.archive(&restore(&redis, &["--dry-run"]));
+    assert_eq!(code(&dry), 0, "{}", err(&dry));
+    assert!(out(&dry).contains("Nothing was written"), "{}", out(&dry));
+    assert_eq!(keys(&redis).await, 0, "not even a mark");
+
+    let other = RedisLog::connect(RedisSettings {
+        url: redis.url(),
+        namespace: "hemostat".to_owned(),
+        partitions: None,
+    });
+    let log = Arc::new(other.await.expect("the log is there"));
+    log.append(&[rig.story.events()[0].clone()]).await.expect("the log is there");
+    let before = keys(&redis).await;
+    let refused = rig.archive(&restore(&redis, &[]));
+    assert_eq!(code(&refused), 3);
+    assert!(err(&refused).contains("has a log already"), "{}", err(&refused));
+    assert_eq!(events(&log, EventType::ContainerSample).await.len(), 1);
+    assert_eq!(keys(&redis).await, before, "what was made beside it is gone");
+}
+
+#[tokio::test]
+async fn a_wrong_number_of_partitions_is_found_out() {
+    let redis = TestRedis::start().await.expect("a redis-server");
+    let rig = given(Story::told).await;
+    let refused = rig.archive(&restore(&redis, &["--partitions", "7"]));
+    let said = err(&refused);
+    // The host of the story is in another of seven.
+    assert_eq!(code(&refused), 3, "{said}");
+    assert!(said.contains("did not have 7 partitions") && said.contains("--partitions"), "{said}");
+}
+
+/// The archive of a story, which is made by a runtime of its own.
+async fn given(story: impl FnOnce() -> Story + Send + 'static) -> Rig {
+    tokio::task::spawn_blocking(|| Rig::of(story())).await.expect("it is made")
+}
+
+fn restore<'a>(redis: &TestRedis, more: &[&'a str]) -> Vec<&'a str> {
+    let url: &'static str = Box::leak(redis.url().into_boxed_str());
+    // The story is of another day: what it tells of is old, and not to be forgotten here.
+    let fixed = ["restore", "--keep", "10000d", "--keep-samples", "10000d", "--redis", url];
+    [&fixed[..], more].concat()
+}
+
+async fn events(log: &RedisLog, kind: EventType) -> Vec<Event> {
+    let entries = log.range(Partition(0), &StreamName::Type(kind), EntryId::ZERO, 1_000).await;
+    entries.expect("the log is there").into_iter().map(|entry| entry.event.expect("an event")).collect()
+}
+
+async fn keys(redis: &TestRedis) -> u64 {
+    redis.command(&["DBSIZE"]).await.expect("Redis answers")
+}

@@ -12,7 +12,7 @@ use hemostat_event::{
 };
 use tempfile::TempDir;
 
-use crate::healing::{CRASH_ONCE, enabled, verified};
+use crate::healing::{CRASH_ONCE, enabled, up_command, verified};
 use crate::rig::{LIMIT, Process, Rig};
 
 const P0: Partition = Partition(0);
@@ -26,14 +26,7 @@ async fn after_a_stop_the_archive_has_every_event_of_the_log() {
     let rig = Rig::start().await;
     let lab = Lab::start().await.expect("a container engine");
     let folder = tempfile::tempdir().expect("a folder");
-    let mut command = rig.command(&["up"]);
-    command
-        .env("HEMOSTAT_HOST", "test-host")
-        .env("HEMOSTAT_MONITOR_INTERVAL", "1s")
-        .env("HEMOSTAT_MONITOR_STABLE_FOR", "2s")
-        .env("HEMOSTAT_MONITOR_CLEAR_AFTER", "2")
-        .env("HEMOSTAT_RESPONDER_STABILISE", "2s");
-    let mut hemostat = Process::start(with_archive(&mut command, &folder));
+    let mut hemostat = Process::start(with_archive(&mut up_command(&rig), &folder));
     lab.run("web", CRASH_ONCE, enabled).await.expect("a container");
     let name = lab.container_name("web");
     rig.until("healing", LIMIT, |events| verified(events, &name)).await;

@@ -1,5 +1,6 @@
 //! `hemostat up` on real containers: what is sick is healed, what is not is left alone, whatever Redis does.
 
+use std::process::Command;
 use std::time::Duration;
 
 use hemostat_docker::testing::{IDLE, Lab};
@@ -21,6 +22,11 @@ pub(crate) fn enabled(spec: &mut WorkloadSpec) {
 
 /// `hemostat up` at the pace of a test.
 pub(crate) fn up(rig: &Rig) -> Process {
+    Process::start(&mut up_command(rig))
+}
+
+/// The same, to be given more settings.
+pub(crate) fn up_command(rig: &Rig) -> Command {
     let mut command = rig.command(&["up"]);
     command
         .env("HEMOSTAT_HOST", "test-host")
@@ -28,7 +34,7 @@ pub(crate) fn up(rig: &Rig) -> Process {
         .env("HEMOSTAT_MONITOR_STABLE_FOR", "2s")
         .env("HEMOSTAT_MONITOR_CLEAR_AFTER", "2")
         .env("HEMOSTAT_RESPONDER_STABILISE", "2s");
-    Process::start(&mut command)
+    command
 }
 
 fn recovered(events: &[(Position, Event)], name: &str) -> bool {

@@ -8,7 +8,7 @@ use hemostat_event::{Data, Event, Outcome, Rejection};
 use hemostat_redis::testing::TestRedis;
 
 use crate::archiving::{archived, open, with_archive};
-use crate::healing::{enabled, verified};
+use crate::healing::{enabled, up_command, verified};
 use crate::rig::{Answer, LIMIT, Process, Rig, about, count, hemostat_replay, run};
 
 /// Crashes at once, and once more some time after it was restarted.
@@ -20,14 +20,7 @@ async fn redis_is_deleted_and_restored_and_the_agents_go_on() {
     let mut rig = Rig::start().await;
     let lab = Lab::start().await.expect("a container engine");
     let folder = tempfile::tempdir().expect("a folder");
-    let mut command = rig.command(&["up"]);
-    command
-        .env("HEMOSTAT_HOST", "test-host")
-        .env("HEMOSTAT_MONITOR_INTERVAL", "1s")
-        .env("HEMOSTAT_MONITOR_STABLE_FOR", "2s")
-        .env("HEMOSTAT_MONITOR_CLEAR_AFTER", "2")
-        .env("HEMOSTAT_RESPONDER_STABILISE", "2s");
-    let mut hemostat = Process::start(with_archive(&mut command, &folder));
+    let mut hemostat = Process::start(with_archive(&mut up_command(&rig), &folder));
     lab.run("web", CRASH_TWICE, enabled).await.expect("a container");
     let name = lab.container_name("web");
     let known = rig.until("healing", LIMIT, |events| verified(events, &name)).await;

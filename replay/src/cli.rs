@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
+use hemostat_event::Timestamp;
 
 use crate::export::{CheckExportArgs, ExportArgs};
 
@@ -53,8 +54,11 @@ pub(crate) enum Command {
   hemostat-replay test --redis redis://127.0.0.1:6379 --set responder.cooldown=10m")]
     Test(TestArgs),
     /// Show what other settings would have come to
-    #[command(after_help = "Example:
-  hemostat-replay what-if --archive /var/lib/hemostat/archive --set responder.cooldown=10m")]
+    #[command(after_help = "Examples:
+  hemostat-replay what-if --archive /var/lib/hemostat/archive --set responder.cooldown=10m
+  hemostat-replay what-if --archive /var/lib/hemostat/archive --since 30d --set responder.budget=1
+
+Alerts are what the monitor saw, and stay as they were: other thresholds cannot be tried here.")]
     WhatIf(WhatIfArgs),
     /// Say what there is to be read
     Info,
@@ -100,6 +104,9 @@ pub(crate) struct TestArgs {
 /// `hemostat-replay what-if`.
 #[derive(Debug, Args)]
 pub(crate) struct WhatIfArgs {
+    /// Only decisions of this last time (30d), or since then (2026-11-24T06:10:03Z); those before are read all the same
+    #[arg(long, value_name = "SPAN|TIME", value_parser = crate::screen::since)]
+    pub since: Option<Timestamp>,
     /// A setting to try: `responder.cooldown=10m`. May be given several times.
     #[arg(long, value_name = "KEY=VALUE", required = true)]
     pub set: Vec<String>,

@@ -28,8 +28,8 @@ pub(crate) struct RecordArgs {
     /// Replace the file where it is there already.
     #[arg(long)]
     force: bool,
-    /// Only what was written at this time (UTC) or later.
-    #[arg(long, value_name = "TIME", value_parser = screen::time)]
+    /// Only what was written at this time (UTC) or later, or within this last time (2h).
+    #[arg(long, value_name = "SPAN|TIME", value_parser = screen::since)]
     since: Option<Timestamp>,
     /// Only what was written at this time (UTC) or before.
     #[arg(long, value_name = "TIME", value_parser = screen::time)]

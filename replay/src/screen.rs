@@ -1,6 +1,7 @@
 //! How things are shown: lines and tables for people, one JSON object per line for programs.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::time::SystemTime;
 
 use anyhow::Context as _;
 use comfy_table::{Attribute, Cell, ContentArrangement, Table, presets};
@@ -92,9 +93,32 @@ pub(crate) fn time(text: &str) -> Result<Timestamp, String> {
     })
 }
 
+/// Reads a time, or how long ago it was: `30d`, `2026-11-24`.
+///
+/// # Errors
+/// When it is neither.
+pub(crate) fn since(text: &str) -> Result<Timestamp, String> {
+    if let Ok(span) = humantime::parse_duration(text) {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let now = Timestamp::from_millis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
+        return Ok(now.before(span));
+    }
+    time(text)
+        .map_err(|_malformed| format!("`{text}` is no time span (30d) and no time (2026-11-24T06:05:36Z)"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_span_is_counted_back_from_now() {
+        let (hour, day) = (since("1h").unwrap(), since("1d").unwrap());
+        let between = hour.since(day);
+        assert!((82_700..=82_900).contains(&between.as_secs()), "{between:?}");
+        assert_eq!(since("2026-11-24"), time("2026-11-24"));
+        assert!(since("yesterday").unwrap_err().contains("no time span"));
+    }
 
     #[test]
     fn times_are_read_as_people_write_them() {

@@ -41,17 +41,29 @@ pub(crate) async fn run(from: &FromArgs, args: &WhatIfArgs) -> anyhow::Result<bo
     let mut replay = Replay::new(rules::rules(&args.set)?);
     let mut source = Source::open(from, crate::source::decisions()).await?;
     let mut report = Report::default();
+    // The number from which on decisions count, by partition.
+    let mut begins: BTreeMap<u16, u64> = BTreeMap::new();
+    let counts = |begins: &BTreeMap<u16, u64>, at: Position| {
+        begins.get(&at.partition).is_some_and(|first| *first <= at.seq)
+    };
     while let Some(records) = source.next().await? {
         for (partition, record) in records {
             let Some(Ok(event)) = record.event() else { continue };
-            report.count(&event);
             let position = Position { partition, seq: record.seq };
-            if let Some((_, told)) = replay.event(position, &event) {
+            if args.since.is_none_or(|since| since.millis() <= record.id.ms) {
+                // A log that began anew counts from its first number.
+                let first = begins.entry(partition).or_insert(record.seq);
+                *first = record.seq.min(*first);
+                report.count(&event);
+            }
+            if let Some((at, told)) = replay.event(position, &event)
+                && counts(&begins, at)
+            {
                 report.add(&told);
             }
         }
     }
-    replay.finish().iter().for_each(|(_, told)| report.add(told));
+    replay.finish().iter().filter(|(at, _)| counts(&begins, *at)).for_each(|(_, told)| report.add(told));
     if args.output.is_json() { screen::json(&report) } else { report.print() }?;
     Ok(true)
 }

@@ -50,11 +50,11 @@ pub(crate) struct ExportArgs {
     /// Form of the files.
     #[arg(long, value_enum)]
     format: Format,
-    /// Log time from which on, as in `2026-03-14T00:00:00Z`.
-    #[arg(long, value_name = "TIME", value_parser = Timestamp::parse)]
+    /// Log time from which on, as in `2026-03-14T00:00:00Z`, or how long ago (90d).
+    #[arg(long, value_name = "SPAN|TIME", value_parser = crate::screen::since)]
     since: Option<Timestamp>,
     /// Log time until which.
-    #[arg(long, value_name = "TIME", value_parser = Timestamp::parse)]
+    #[arg(long, value_name = "TIME", value_parser = crate::screen::time)]
     until: Option<Timestamp>,
     /// Only this type; may be given more than once.
     #[arg(long = "type", value_name = "TYPE")]

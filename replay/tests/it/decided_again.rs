@@ -67,6 +67,23 @@ async fn what_if_shows_the_figures_side_by_side() {
     assert_eq!(report["figures"]["plans"], serde_json::json!({ "recorded": 1, "decided": 1 }));
 }
 
+#[tokio::test]
+async fn what_if_counts_what_was_decided_since() {
+    let folder = tempfile::tempdir().expect("a folder");
+    archive(folder.path(), &log(), 2).await;
+    let place = folder.path().to_str().expect("a path");
+    let since = |since: &str| -> Value {
+        let set = ["--set", "analyzer.plan_ttl=1m", "--since", since, "-o", "json"];
+        let output = replay(&[&["what-if", "--archive", place][..], &set].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", complained(&output));
+        serde_json::from_str(&said(&output)).expect("JSON")
+    };
+    assert_eq!(since("2020-01-01")["different"], 1);
+    let later = since("1s");
+    assert_eq!((&later["different"], &later["decisions"]), (&0.into(), &0.into()));
+    assert_eq!(later["figures"], serde_json::json!({}));
+}
+
 #[test]
 fn what_cannot_be_read_or_set_is_an_error_that_says_so() {
     let folder = tempfile::tempdir().expect("a folder");

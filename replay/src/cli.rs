@@ -41,7 +41,7 @@ pub(crate) struct FromArgs {
     pub namespace: String,
     /// A recording, in place of archive and log: their variables may stay set.
     #[arg(long, global = true, value_name = "FILE")]
-    pub file: Option<PathBuf>,
+    pub file: Vec<PathBuf>,
 }
 
 /// What to do.
@@ -50,8 +50,15 @@ pub(crate) enum Command {
     /// Decide every decision again by today's rules; exit 1 when one comes out otherwise
     #[command(after_help = "Examples:
   hemostat-replay test --archive /var/lib/hemostat/archive
-  hemostat-replay test --file replay/recordings/oom.rec -o json
-  hemostat-replay test --redis redis://127.0.0.1:6379 --set responder.cooldown=10m")]
+  hemostat-replay test --redis redis://127.0.0.1:6379 --set responder.cooldown=10m
+  hemostat-replay test --file replay/recordings -o json
+  hemostat-replay test --file loop.hsrec --file killed.hsrec
+  hemostat-replay test --file replay/recordings --accept
+  hemostat-replay test --file replay/recordings --accept --reason 'plans live twice as long, issue 12'
+
+Of a folder every recording in it is read (.hsrec). Beside a recording NAME.hsrec may stand NAME.golden.json: what the \
+rules came to when somebody looked. A decision that is not the recorded one and is accepted there is no finding; \
+everything else that is not as it says is one.")]
     Test(TestArgs),
     /// Show what other settings would have come to
     #[command(after_help = "Examples:
@@ -96,6 +103,12 @@ pub(crate) struct TestArgs {
     /// given several times.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// Show what the golden files of the recordings would have to say; with --reason, write them
+    #[arg(long)]
+    pub accept: bool,
+    /// Why what is decided now is right; stands in the golden file beside what is accepted
+    #[arg(long, value_name = "TEXT", requires = "accept", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub reason: Option<String>,
     /// How it is shown.
     #[command(flatten)]
     pub output: OutputArgs,

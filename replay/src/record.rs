@@ -199,7 +199,7 @@ fn header(record: &Record) -> Option<codec::Header> {
 
 /// What is read, for the manifest: without what stands before the host of a URL, which may be a password.
 fn names(from: &FromArgs) -> Vec<String> {
-    if let Some(file) = &from.file {
+    if let [file] = from.file.as_slice() {
         return vec![format!("recording {}", file.display())];
     }
     let archive = from.archive.as_ref().map(|place| format!("archive {place}"));
@@ -221,7 +221,7 @@ mod tests {
             archive: Some("/var/lib/hemostat".into()),
             redis: Some("rediss://ada:s3cret@redis:6379/0".into()),
             namespace: "hemostat".into(),
-            file: None,
+            file: Vec::new(),
         };
         assert_eq!(
             names(&from),

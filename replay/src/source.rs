@@ -1,6 +1,7 @@
 //! Where events come from: the archive first, then the live log behind it; each partition in the order of its numbers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
@@ -94,13 +95,22 @@ impl Source {
     /// # Errors
     /// When nothing is named, or what is named is out of reach.
     pub(crate) async fn open(from: &FromArgs, selection: Selection) -> anyhow::Result<Self> {
-        let reads = if let Some(file) = &from.file {
-            let recording = Recording::open(file)
-                .with_context(|| format!("failed to open the recording {}", file.display()))?;
-            From::Recorded(Box::new(Recorded { recording, next: 0, selection }))
-        } else {
-            From::History(Box::new(history(from, selection).await?))
+        let reads = match from.file.as_slice() {
+            [] => From::History(Box::new(history(from, selection).await?)),
+            [file] => return Self::recording(file, selection),
+            _ => bail!("one recording at a time: only `test` reads several"),
         };
+        Ok(Self { from: reads, is_empty: true, sealed: BTreeMap::new() })
+    }
+
+    /// Opens a recording.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn recording(file: &Path, selection: Selection) -> anyhow::Result<Self> {
+        let recording = Recording::open(file)
+            .with_context(|| format!("failed to open the recording {}", file.display()))?;
+        let reads = From::Recorded(Box::new(Recorded { recording, next: 0, selection }));
         Ok(Self { from: reads, is_empty: true, sealed: BTreeMap::new() })
     }
 

@@ -1,117 +1,138 @@
 //! `hemostat-replay test`: every decision of a log, decided again.
+//!
+//! Of recordings the result is held against their golden files, where there are any ([`golden`]). Everything else has to
+//! come out as it was recorded.
 
-use std::collections::BTreeMap;
+mod golden;
+mod print;
+mod run;
 
-use hemostat_core::replay::{Difference, Exercised, Replay, Told};
-use hemostat_event::cloudevents::Position;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use hemostat_core::replay::{Coverage, Exercised};
 use serde::Serialize;
 
-use crate::cli::{FromArgs, TestArgs};
-use crate::rules;
+use crate::cli::{self, FromArgs, TestArgs};
 use crate::screen;
-use crate::source::Source;
+use crate::source::{self, Source};
+use golden::{Golden, Held};
+use run::{Counts, Found, Run};
 
+/// How a recording is named.
+const EXTENSION: &str = "hsrec";
 /// Differences that are shown; the rest is counted.
 const SHOWN_MAX: usize = 20;
 
 /// What came of it.
 #[derive(Debug, Default, Serialize)]
 struct Report {
-    /// Events read.
-    events: u64,
-    /// Entries that hold no event that this version can read.
-    unreadable: u64,
-    /// Decisions that were made again.
-    decisions: u64,
-    /// Those that came out the same.
-    same: u64,
-    /// Those that could not be made again, by reason.
-    untold: BTreeMap<&'static str, u64>,
-    /// Those that came out otherwise.
-    different: u64,
-    /// The first of them.
-    differences: Vec<Difference>,
+    /// All logs together.
+    #[serde(flatten)]
+    counts: Counts,
+    /// Decisions that came out otherwise and are accepted.
+    accepted: u64,
+    /// The first of those that came out otherwise and are not.
+    differences: Vec<Found>,
     /// How often each rule has decided.
     rules: Vec<Exercised>,
+    /// Each recording.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    recordings: Vec<Recorded>,
+}
+
+/// What came of one recording.
+#[derive(Debug, Serialize)]
+struct Recorded {
+    file: PathBuf,
+    #[serde(flatten)]
+    counts: Counts,
+    /// Decisions that came out otherwise and are accepted.
+    accepted: u64,
+    /// What its golden file has to say to that.
+    golden: Held,
 }
 
 impl Report {
-    fn add(&mut self, (_, told): (Position, Told)) {
-        self.decisions += 1;
-        match told {
-            Told::Same => self.same += 1,
-            Told::Untold(reason) => *self.untold.entry(reason.as_str()).or_default() += 1,
-            Told::Different(difference) => {
-                self.different += 1;
-                if self.differences.len() < SHOWN_MAX {
-                    self.differences.push(*difference);
-                }
-            }
-        }
+    fn add(&mut self, run: &Run, file: Option<&Path>, found: Vec<Found>, accepted: u64) {
+        self.counts.add(&run.counts);
+        // What is accepted is no finding.
+        self.counts.different -= accepted;
+        self.accepted += accepted;
+        let room = SHOWN_MAX.saturating_sub(self.differences.len());
+        self.differences.extend(found.into_iter().take(room).map(|found| found.within(file)));
+    }
+
+    /// Whether nothing was found.
+    fn is_clean(&self) -> bool {
+        self.counts.different == 0 && self.recordings.iter().all(|recorded| recorded.golden.is_fine())
     }
 }
 
-/// Decides again, and says whether everything came out the same.
+/// Decides again, and says whether everything came out as it should.
 ///
 /// # Errors
-/// When there is nothing to read, or a setting does not exist.
+/// When there is nothing to read, a setting does not exist, or a golden file cannot be read or written.
 pub(crate) async fn run(from: &FromArgs, args: &TestArgs) -> anyhow::Result<bool> {
-    let mut replay = Replay::new(rules::rules(&args.set)?);
-    let mut source = Source::open(from, crate::source::decisions()).await?;
+    let files = recordings(&from.file)?;
+    if args.accept && files.is_empty() {
+        let missing = clap::error::ErrorKind::MissingRequiredArgument;
+        let says = "golden files stand beside recordings: name one, or a folder of them, with --file";
+        cli::command().error(missing, says).exit();
+    }
     let mut report = Report::default();
-    while let Some(records) = source.next().await? {
-        for (partition, record) in records {
-            match record.event() {
-                Some(Ok(event)) => {
-                    report.events += 1;
-                    let position = Position { partition, seq: record.seq };
-                    if let Some(told) = replay.event(position, &event) {
-                        report.add(told);
-                    }
-                }
-                _ => report.unreadable += 1,
-            }
-        }
+    let mut coverage = Coverage::default();
+    if files.is_empty() {
+        let run = Run::of(Source::open(from, source::decisions()).await?, &args.set).await?;
+        coverage.add(&run.coverage);
+        let found = run.differences.iter().cloned().map(Found::from).collect();
+        report.add(&run, None, found, 0);
     }
-    replay.finish().into_iter().for_each(|told| report.add(told));
-    report.rules = replay.coverage().rules();
-    if args.output.is_json() {
-        screen::json(&report)?;
-    } else {
-        print(&report)?;
+    for file in &files {
+        let golden = Golden::beside(file)?;
+        let set = golden::settings(golden.as_ref(), &args.set);
+        let run = Run::of(Source::recording(file, source::decisions())?, &set).await?;
+        coverage.add(&run.coverage);
+        let now = Golden::of(&run, set, file, golden.as_ref())?;
+        let (accepted, found) = now.judged(&run);
+        let held = if args.accept {
+            golden::accept(file, golden.as_ref(), now.accepting(&run)?, args.reason.as_deref())?
+        } else {
+            golden::held(golden.as_ref(), &now)
+        };
+        // What is accepted now is shown and no finding.
+        let (accepted, left) =
+            if held.is_written() { (run.counts.different, Vec::new()) } else { (accepted, found) };
+        report.add(&run, Some(file), left, accepted);
+        report.recordings.push(Recorded { file: file.clone(), counts: run.counts, accepted, golden: held });
     }
-    Ok(report.different == 0)
+    report.rules = coverage.rules();
+    if args.output.is_json() { screen::json(&report) } else { print::report(&report) }?;
+    Ok(report.is_clean())
 }
 
-fn print(report: &Report) -> anyhow::Result<()> {
-    for difference in &report.differences {
-        let subject = difference.subject.as_ref().map_or("-", |subject| subject.as_str());
-        let (partition, seq) = difference.at;
-        screen::line(&format!(
-            "different  {partition}/{seq}  {} on {}, answering {} {}",
-            difference.role, subject, difference.input_type, difference.input
-        ))?;
-        screen::line(&format!("  at   {}", difference.first.path))?;
-        screen::line(&format!("  was  {}", screen::value(difference.first.recorded.as_ref())))?;
-        screen::line(&format!("  now  {}", screen::value(difference.first.decided.as_ref())))?;
+/// The recordings that are named, those of a folder in the order of their names.
+fn recordings(named: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in named {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let cannot = || format!("failed to list `{}`", path.display());
+        let mut within = Vec::new();
+        for entry in std::fs::read_dir(path).with_context(cannot)? {
+            let file = entry.with_context(cannot)?.path();
+            if file.extension().is_some_and(|extension| extension == EXTENSION) {
+                within.push(file);
+            }
+        }
+        if within.is_empty() {
+            bail!("there is no recording (.{EXTENSION}) in `{}`", path.display());
+        }
+        within.sort();
+        files.extend(within);
     }
-    let hidden = report.different.saturating_sub(report.differences.len() as u64);
-    if 0 < hidden {
-        screen::line(&format!("and {hidden} more"))?;
-    }
-    let never: Vec<_> = report.rules.iter().filter(|rule| rule.times == 0).collect();
-    if !never.is_empty() {
-        let names: Vec<_> = never.iter().map(|rule| format!("{}/{}", rule.role, rule.rule)).collect();
-        screen::line(&format!("never exercised: {}", names.join(", ")))?;
-    }
-    for (reason, count) in &report.untold {
-        screen::line(&format!("not judged: {count}, because {reason}"))?;
-    }
-    if 0 < report.unreadable {
-        screen::line(&format!("not readable: {} entries", report.unreadable))?;
-    }
-    screen::line(&format!(
-        "{} decisions in {} events: {} the same, {} different",
-        report.decisions, report.events, report.same, report.different
-    ))
+    files.dedup();
+    Ok(files)
 }

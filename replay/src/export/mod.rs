@@ -299,7 +299,7 @@ fn private_key(path: &Path) -> anyhow::Result<PrivateKey> {
 }
 
 /// Puts a file in its place as a whole.
-fn write_durably(folder: &Path, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
+pub(crate) fn write_durably(folder: &Path, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
     let part = folder.join(format!("{name}.part"));
     let write = || {
         let mut file = std::fs::File::create(&part)?;

@@ -134,7 +134,7 @@ pub(crate) async fn run(from: &FromArgs, args: &PlayArgs) -> anyhow::Result<bool
     if matches!(args.speed, Begin::Still) && !is_terminal && !args.commands {
         bail!("--speed step needs a terminal, or --commands");
     }
-    if from.file.is_none() && from.redis.is_some() && from.namespace == args.into_namespace {
+    if from.file.is_empty() && from.redis.is_some() && from.namespace == args.into_namespace {
         // By name: one server has many addresses.
         bail!("`{}` is the namespace that is read; name another for the shadow", from.namespace);
     }

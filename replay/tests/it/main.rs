@@ -2,6 +2,7 @@
 
 mod decided_again;
 mod export;
+mod golden;
 mod made;
 mod play;
 mod recordings;

@@ -24,8 +24,8 @@ fn report(file: &Path, set: &[&str]) -> Value {
     let output = replay(&args);
     let report: Value =
         serde_json::from_str(&said(&output)).unwrap_or_else(|_| panic!("{}", complained(&output)));
-    let different = report["different"].as_u64().expect("a number");
-    assert_eq!(output.status.code(), Some(i32::from(different != 0)), "{}", file.display());
+    let is_clean = report["different"] == 0;
+    assert_eq!(output.status.code(), Some(i32::from(!is_clean)), "{}", file.display());
     report
 }
 
@@ -59,7 +59,6 @@ fn the_rules_of_today_decide_as_they_did() {
         "analyzer/unresponsive",
         "responder/cooldown_active",
         "responder/mode_forbids",
-        "responder/not_fixed",
         "responder/verified",
         "alert/sent",
     ] {
@@ -68,13 +67,69 @@ fn the_rules_of_today_decide_as_they_did() {
 }
 
 #[test]
+fn all_recordings_together_agree_with_their_golden_files() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("recordings");
+    let report = report(&folder, &[]);
+    let of = report["recordings"].as_array().expect("a list");
+    assert_eq!(of.len(), recordings().len());
+    for recorded in of {
+        assert_eq!(recorded["golden"]["state"], "agrees", "{recorded:#}");
+    }
+    let never = |rule: &Value| rule["times"] == 0 && rule["rule"] == "budget_spent";
+    assert!(
+        report["rules"].as_array().expect("a list").iter().any(never),
+        "no cooldown is so short: {report:#}"
+    );
+}
+
+/// What stands in no decision of any recording, because the cooldown of an hour forbids everything before it, is seeded
+/// in `hemostat_core::replay`: the window of the budget, the breaker, the window of the alert agent. The time until a
+/// verification stands in no event.
+#[test]
 fn a_change_of_any_limit_is_found_where_it_decides() {
-    for (name, set, role, path) in [
-        ("disk-full", "analyzer.plan_ttl=1m", "analyzer", "[0].remediation_needed.plan.expires_at"),
-        ("disk-full", "responder.confidence_min=1", "responder", "[0].remediation_complete"),
-        ("crash-twice", "responder.cooldown=20s", "responder", "[0].remediation_complete"),
-        ("crash-twice", "responder.budget=1", "responder", "[0].remediation_started.budget"),
-        ("unhealthy", "responder.dry_run=true", "responder", "[0].remediation_started.dry_run"),
+    for (name, set, role, path, rules) in [
+        (
+            "disk-full",
+            "analyzer.plan_ttl=1m",
+            "analyzer",
+            "[0].remediation_needed.plan.expires_at",
+            ["disk_full", "disk_full"],
+        ),
+        (
+            "disk-full",
+            "analyzer.plans_max=0",
+            "analyzer",
+            "[0].remediation_needed.plan.action.action",
+            ["disk_full", "disk_full"],
+        ),
+        (
+            "disk-full",
+            "responder.confidence_min=1",
+            "responder",
+            "[0].remediation_complete",
+            ["started", "confidence_too_low"],
+        ),
+        (
+            "crash-twice",
+            "responder.cooldown=20s",
+            "responder",
+            "[0].remediation_complete",
+            ["cooldown_active", "started"],
+        ),
+        (
+            "crash-twice",
+            "responder.budget=1",
+            "responder",
+            "[0].remediation_started.budget",
+            ["started", "started"],
+        ),
+        (
+            "unhealthy",
+            "responder.dry_run=true",
+            "responder",
+            "[0].remediation_started.dry_run",
+            ["started", "started"],
+        ),
     ] {
         let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("recordings/{name}.hsrec"));
         let report = report(&file, &[set]);
@@ -84,6 +139,8 @@ fn a_change_of_any_limit_is_found_where_it_decides() {
             (Some(role), Some(path)),
             "{set}: {first:#}"
         );
+        assert_eq!([&first["rules_recorded"][0], &first["rules_decided"][0]], rules, "{set}: {first:#}");
+        assert_eq!(report["recordings"][0]["golden"]["state"], "differs", "{set}");
     }
 }
 

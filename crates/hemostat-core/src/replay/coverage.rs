@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hemostat_event::{Data, Delivery, Event, Outcome, Role};
+use hemostat_event::{Data, Delivery, Outcome, Role};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -51,7 +51,7 @@ const RULES: [(Role, &[&str]); 3] = [
     (Role::Alert, &["sent", "deduplicated", "failed"]),
 ];
 
-/// How often each rule has decided.
+/// How often each rule has decided when it was asked again. What could not be decided again exercises none.
 #[derive(Debug, Clone, Default)]
 pub struct Coverage(BTreeMap<(Role, String), u64>);
 
@@ -67,31 +67,10 @@ pub struct Exercised {
 }
 
 impl Coverage {
-    pub(super) fn count(&mut self, event: &Event) {
-        let rule = match &event.data {
-            Data::RemediationNeeded(needed) => word(&needed.verdict.cause),
-            Data::FalseAlarm(alarm) => word(&alarm.verdict.cause),
-            Data::RemediationStarted(_) => "started".to_owned(),
-            Data::RemediationComplete(complete) => match &complete.outcome {
-                Outcome::Success => "success".to_owned(),
-                Outcome::Failed { .. } => "failed".to_owned(),
-                Outcome::Rejected { rejection, .. } => rejection.as_str().to_owned(),
-                Outcome::NotApplicable { .. } => "not_applicable".to_owned(),
-                Outcome::Unknown { .. } => "outcome_unknown".to_owned(),
-            },
-            Data::RemediationVerified(verified) => match word(&verified.verdict) {
-                unknown if unknown == "unknown" => "verdict_unknown".to_owned(),
-                verdict => verdict,
-            },
-            Data::Notification(notification) => match &notification.delivery {
-                Delivery::Sent { .. } => "sent".to_owned(),
-                Delivery::Deduplicated => "deduplicated".to_owned(),
-                Delivery::Grouped { .. } => "grouped".to_owned(),
-                Delivery::Failed { .. } => "failed".to_owned(),
-            },
-            _ => return,
-        };
-        *self.0.entry((event.envelope.source.role, rule)).or_default() += 1;
+    pub(super) fn count<'a>(&mut self, role: Role, decided: impl IntoIterator<Item = &'a Data>) {
+        for rule in decided.into_iter().filter_map(rule) {
+            *self.0.entry((role, rule)).or_default() += 1;
+        }
     }
 
     /// Adds what another log has seen.
@@ -112,6 +91,33 @@ impl Coverage {
         }
         counts.into_iter().map(|((role, rule), times)| Exercised { role, rule, times }).collect()
     }
+}
+
+/// The rule that came to this; `None` where it is no decision.
+pub(super) fn rule(data: &Data) -> Option<String> {
+    Some(match data {
+        Data::RemediationNeeded(needed) => word(&needed.verdict.cause),
+        Data::FalseAlarm(alarm) => word(&alarm.verdict.cause),
+        Data::RemediationStarted(_) => "started".to_owned(),
+        Data::RemediationComplete(complete) => match &complete.outcome {
+            Outcome::Success => "success".to_owned(),
+            Outcome::Failed { .. } => "failed".to_owned(),
+            Outcome::Rejected { rejection, .. } => rejection.as_str().to_owned(),
+            Outcome::NotApplicable { .. } => "not_applicable".to_owned(),
+            Outcome::Unknown { .. } => "outcome_unknown".to_owned(),
+        },
+        Data::RemediationVerified(verified) => match word(&verified.verdict) {
+            unknown if unknown == "unknown" => "verdict_unknown".to_owned(),
+            verdict => verdict,
+        },
+        Data::Notification(notification) => match &notification.delivery {
+            Delivery::Sent { .. } => "sent".to_owned(),
+            Delivery::Deduplicated => "deduplicated".to_owned(),
+            Delivery::Grouped { .. } => "grouped".to_owned(),
+            Delivery::Failed { .. } => "failed".to_owned(),
+        },
+        _ => return None,
+    })
 }
 
 /// The word by which the log knows a value.

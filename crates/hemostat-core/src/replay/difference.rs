@@ -2,8 +2,10 @@
 
 use hemostat_event::cloudevents::Position;
 use hemostat_event::{Data, Event, EventId, EventType, Role, Subject, codec};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
+
+use super::coverage;
 
 /// A decision that is another one now.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -20,6 +22,10 @@ pub struct Difference {
     pub at: (u16, u64),
     /// The first field that differs.
     pub first: Change,
+    /// The rules that decided then, in the words of the coverage.
+    pub rules_recorded: Vec<String>,
+    /// The rules that decide now. The same as then: not the rule is another, but what it comes to.
+    pub rules_decided: Vec<String>,
     /// What was decided then.
     #[serde(serialize_with = "typed")]
     pub recorded: Vec<Data>,
@@ -29,7 +35,7 @@ pub struct Difference {
 }
 
 /// A field that is another.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change {
     /// Where it stands: the place of the event in the decision, its type, then names of fields.
     pub path: String,
@@ -66,6 +72,8 @@ impl Difference {
             input_type: input.event_type(),
             at: (position.partition, position.seq),
             first,
+            rules_recorded: data.iter().filter_map(coverage::rule).collect(),
+            rules_decided: decided.iter().filter_map(coverage::rule).collect(),
             recorded: data,
             decided: decided.to_vec(),
         })

@@ -185,14 +185,13 @@ impl Replay {
         std::mem::take(&mut self.open).into_values().map(|step| self.judge(&step)).collect()
     }
 
-    /// Which rules have decided something.
+    /// Which rules have decided something, and how often.
     #[must_use]
     pub fn coverage(&self) -> &Coverage {
         &self.coverage
     }
 
     fn judge(&mut self, step: &Step) -> (Position, Told) {
-        step.events.iter().for_each(|(_, event)| self.coverage.count(event));
         let told = match step.role {
             Role::Analyzer => {
                 let mut analyzer = self.rules.analyzer.clone();
@@ -210,6 +209,11 @@ impl Replay {
                 again(&alerter, &mut self.alerter, &self.inputs, step)
             }
         };
+        match &told {
+            Told::Same => self.coverage.count(step.role, step.events.iter().map(|(_, event)| &event.data)),
+            Told::Different(difference) => self.coverage.count(step.role, &difference.decided),
+            Told::Untold(_) => {}
+        }
         (step.events[0].0, told)
     }
 }

@@ -307,3 +307,65 @@ fn another_window_of_the_alert_agent_is_found_where_it_decided() {
     assert_eq!(found.first.path, "[0].notification.attempt");
     assert!(found.first.recorded.is_none() && found.first.decided.is_some());
 }
+
+#[test]
+fn another_budget_or_breaker_is_found_where_it_refused() {
+    let budget = |policy: &mut Policy| {
+        policy.cooldown = Duration::from_secs(1);
+        policy.budget = 2;
+    };
+    let breaker = |policy: &mut Policy| {
+        policy.cooldown = Duration::from_secs(1);
+        policy.budget = 64;
+        policy.breaker.failures = 2;
+        policy.breaker.open_for = Duration::from_secs(3_600);
+    };
+    type Set = fn(&mut Policy);
+    let cases: [(Set, Outcome, Rejection, &[Set]); 2] = [
+        (
+            budget,
+            done(),
+            Rejection::BudgetSpent,
+            &[|policy| policy.budget = 3, |policy| policy.window = Duration::from_secs(30)],
+        ),
+        (
+            breaker,
+            Outcome::Failed { error: "no such thing".to_owned() },
+            Rejection::CircuitBreakerOpen,
+            &[|policy| policy.breaker.failures = 3, |policy| policy.breaker.open_for = Duration::ZERO],
+        ),
+    ];
+    for (set, ending, rejection, seeds) in cases {
+        let mut play = Play::new();
+        set(&mut play.rules.responder.policy);
+        for _turn in 0..2 {
+            let alert = play
+                .later(30)
+                .alert(&[AnomalyKind::UnhealthyStatus], |alert| alert.policy.cooldown_secs = None);
+            let plan = play.analyze(&alert);
+            let answers = vec![seen(RunState::Running, Health::Unhealthy), ending.clone()];
+            let ended = play.respond(First::Event(&plan), answers);
+            assert_eq!(ended.len(), 2, "{ended:#?}");
+            if ending == done() {
+                let timer = verify(&play.later(60).now, &plan);
+                play.respond(First::Timer(&timer), vec![seen(RunState::Running, Health::None)]);
+            }
+        }
+        let alert =
+            play.later(30).alert(&[AnomalyKind::UnhealthyStatus], |alert| alert.policy.cooldown_secs = None);
+        let plan = play.analyze(&alert);
+        let refused = play.respond(First::Event(&plan), vec![]).remove(0);
+        let at = play.log.last().map(|(position, _)| (position.partition, position.seq)).unwrap();
+        assert_eq!(coverage::rule(&refused.data).as_deref(), Some(rejection.as_str()));
+        assert!(play.differences(play.rules.clone()).is_empty());
+        for seed in seeds {
+            let mut rules = play.rules.clone();
+            seed(&mut rules.responder.policy);
+            let differences = play.differences(rules);
+            let found = differences.iter().find(|difference| difference.at == at);
+            let found = found.unwrap_or_else(|| panic!("{rejection:?}: {differences:#?}"));
+            assert_eq!(found.rules_recorded, [rejection.as_str()]);
+            assert_eq!(found.rules_decided, ["started"]);
+        }
+    }
+}

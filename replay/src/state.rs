@@ -55,7 +55,7 @@ struct WhoseArgs {
 }
 
 /// What is known of each container, by partition and name.
-type KnownOfAll = BTreeMap<(u16, Subject), Known>;
+pub(crate) type KnownOfAll = BTreeMap<(u16, Subject), Known>;
 
 /// Shows states. `false` when nothing is known of any container at that point.
 ///
@@ -99,13 +99,15 @@ async fn at<const N: usize>(
     // Samples are no part of any state.
     let types = EventType::ALL.into_iter().filter(|kind| *kind != EventType::ContainerSample).collect();
     let mut source = Source::open(from, Selection { types, ..Selection::default() }).await?;
+    let wants_samples = points.iter().any(|point| matches!(point, Point::Event(_)));
     let mut folds = points.map(Fold::new);
     let mut begins: BTreeMap<u16, u64> = BTreeMap::new();
     while let Some(records) = source.next().await? {
         for (partition, record) in records {
             begins.entry(partition).or_insert(record.seq);
-            // What cannot be read has its place all the same.
-            let event = record.event().and_then(Result::ok);
+            // What cannot be read has its place all the same. A sample is read only where it may be the point.
+            let is_read = wants_samples || record.stream.event_type() != EventType::ContainerSample;
+            let event = is_read.then(|| record.event()).flatten().and_then(Result::ok);
             let position = Position { partition, seq: record.seq };
             for fold in &mut folds {
                 fold.take_in(position, record.id.time(), event.as_ref());

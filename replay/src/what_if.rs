@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use hemostat_core::replay::{Replay, Told};
 use hemostat_event::cloudevents::Position;
-use hemostat_event::{Data, Delivery, Event, Outcome};
+use hemostat_event::{Data, Delivery, Event, EventType, Outcome};
 use serde::Serialize;
 
 use crate::cli::{FromArgs, WhatIfArgs};
@@ -48,6 +48,9 @@ pub(crate) async fn run(from: &FromArgs, args: &WhatIfArgs) -> anyhow::Result<bo
     };
     while let Some(records) = source.next().await? {
         for (partition, record) in records {
+            if record.stream.event_type() == EventType::ContainerSample {
+                continue;
+            }
             let Some(Ok(event)) = record.event() else { continue };
             let position = Position { partition, seq: record.seq };
             if args.since.is_none_or(|since| since.millis() <= record.id.ms) {

@@ -1,6 +1,9 @@
 //! A run of entries, compressed by itself: what is read from an object at the least.
 
+use std::cell::RefCell;
+
 use bytes::Bytes;
+use zstd::bulk::Decompressor;
 
 use crate::record::{Record, RecordError};
 
@@ -44,12 +47,20 @@ impl Compressor {
     }
 }
 
+thread_local! {
+    /// To make one costs as much as to decompress a tenth of a frame.
+    static DECOMPRESSOR: RefCell<Decompressor<'static>> =
+        RefCell::new(Decompressor::new().expect("there is memory for a decompressor"));
+}
+
 /// The bytes of a frame that had `said` bytes.
 pub(crate) fn decompress(frame: &[u8], said: usize) -> Result<Bytes, FrameError> {
     if BYTES_MAX < said {
         return Err(FrameError::Length { said, found: BYTES_MAX });
     }
-    let bytes = zstd::bulk::decompress(frame, said).map_err(FrameError::Compression)?;
+    let bytes = DECOMPRESSOR
+        .with_borrow_mut(|decompressor| decompressor.decompress(frame, said))
+        .map_err(FrameError::Compression)?;
     if bytes.len() == said { Ok(bytes.into()) } else { Err(FrameError::Length { said, found: bytes.len() }) }
 }
 

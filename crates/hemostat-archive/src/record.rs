@@ -151,7 +151,10 @@ impl Record {
     /// The event, or why it cannot be read; `None` where the archive does not have it any more.
     #[must_use]
     pub fn event(&self) -> Option<Result<Event, DecodeError>> {
-        self.event_bytes().map(|bytes| codec::decode(&bytes))
+        match &self.body {
+            Body::Whole { header, body, .. } => Some(codec::decode_parts(header, body)),
+            Body::Taken { .. } | Body::Leaf(_) => None,
+        }
     }
 
     /// The leaf of the entry in chain and tree.

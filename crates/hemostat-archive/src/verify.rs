@@ -7,13 +7,14 @@
 //! - V-1: an archive in which nothing was changed has no finding, while an archiver adds to it too.
 //! - V-2: any other file, order or end of files has one, except an end that was put back together with its tip and a
 //!   partition that is gone as a whole: those are found by a [`Witness`] that saw more.
-//! - V-3: no more than one segment is in memory.
+//! - V-3: no more segments are in memory than there are processors, and never more than eight.
 
 mod continuity;
 mod finding;
 mod holds;
 #[cfg(test)]
 mod mutations;
+mod objects;
 mod segment;
 mod witness;
 
@@ -22,17 +23,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use object_store::path::Path;
 
-use crate::chain::Digest;
 use crate::failure::ArchiveError;
 use crate::head::{Head, Signed};
 use crate::keys::KeyRing;
-use crate::object::Frames;
 use crate::store::{Archive, HOLDS, HeadName, KEYS, OBJECT, Tip, folder, tip_path};
 
 use continuity::Followed;
 use finding::Findings;
 use holds::Held;
-use segment::Known;
+use objects::{Looked, Object, Segment};
 use witness::Heads;
 
 pub use finding::{At, Finding, FindingKind, Note, NoteKind, PartitionReport, Report};
@@ -203,30 +202,37 @@ impl Verifier<'_> {
         let mut head_names: Vec<HeadName> =
             names.iter().filter_map(|name| HeadName::read(partition, name)).collect();
         head_names.sort_unstable();
+        let mut waiting = Vec::new();
         for revisions in head_names.chunk_by(|one, other| one.number == other.number) {
-            self.findings.begin();
+            let mut findings = Findings::default();
             let number = revisions[0].number;
-            let believed = self.revisions(revisions).await?;
+            let believed = self.revisions(revisions, &mut findings).await?;
             let digests = heads.digests.entry(number).or_default();
             if believed.len() == revisions.len() {
                 digests.extend(believed.iter().map(|head| head.digest));
             }
             let Some((head, earlier)) = believed.split_last() else {
                 followed.broken(number);
+                waiting.push(Segment { findings, object: None });
                 continue;
             };
             let is_highest = HeadName::of(&head.statement) == revisions[revisions.len() - 1];
-            continuity::check_revisions(earlier, head, &mut self.findings);
+            continuity::check_revisions(earlier, head, &mut findings);
             let positions_before = followed.positions_before(number);
-            followed.check(head, digests, &mut self.findings);
+            followed.check(head, digests, &mut findings);
             heads.last = number;
             superseded.extend(earlier.iter().map(|head| head.statement.object.name.clone()));
             named.insert(head.statement.object.name.clone());
             report.segments += 1;
             report.revisions += earlier.len() as u64;
             count_head(&mut report, head);
-            self.object(&believed, is_highest, positions_before.as_ref(), names, &mut report).await?;
+            let object = self.object(believed, is_highest, positions_before, &mut findings).await?;
+            waiting.push(Segment { findings, object });
+            if objects::at_a_time() <= waiting.len() {
+                self.look(&mut waiting, names, &mut report);
+            }
         }
+        self.look(&mut waiting, names, &mut report);
         self.findings.begin();
         self.tip(partition, tip, &heads, &mut followed).await?;
         for name in names.iter().filter(|name| HeadName::read(partition, name).is_none()) {
@@ -246,19 +252,23 @@ impl Verifier<'_> {
     }
 
     /// Those heads of a segment that are believed, in order.
-    async fn revisions(&mut self, names: &[HeadName]) -> Result<Vec<Signed<Head>>, ArchiveError> {
+    async fn revisions(
+        &mut self,
+        names: &[HeadName],
+        findings: &mut Findings,
+    ) -> Result<Vec<Signed<Head>>, ArchiveError> {
         let mut believed = Vec::new();
         for (place, name) in names.iter().enumerate() {
             let at = At::segment(name.partition, name.number).in_file(name.path());
             if name.revision as usize != place {
                 let detail = format!("revision {place} is gone");
-                self.findings.add(FindingKind::RevisionMissing, at.clone(), detail);
+                findings.add(FindingKind::RevisionMissing, at.clone(), detail);
             }
             let Some(bytes) = self.archive.file(name.path().as_ref()).await? else { continue };
             let head = match Signed::<Head>::read(&bytes) {
                 Ok(head) => head,
                 Err(error) => {
-                    self.findings.add(FindingKind::HeadEdited, at, format!("is {error}"));
+                    findings.add(FindingKind::HeadEdited, at, format!("is {error}"));
                     continue;
                 }
             };
@@ -266,13 +276,13 @@ impl Verifier<'_> {
             let says = HeadName::of(&head.statement);
             if !self.ring.believes(key) {
                 let detail = format!("is signed with the key {key}");
-                self.findings.add(FindingKind::HeadNotBelieved, at, detail);
+                findings.add(FindingKind::HeadNotBelieved, at, detail);
             } else if !head.is_signed_by(key, &self.ring) {
                 let detail = "the signature is that of something else";
-                self.findings.add(FindingKind::HeadEdited, at, detail);
+                findings.add(FindingKind::HeadEdited, at, detail);
             } else if says != *name {
                 let detail = format!("is the head that belongs at {}", says.path());
-                self.findings.add(FindingKind::HeadMisplaced, at, detail);
+                findings.add(FindingKind::HeadMisplaced, at, detail);
             } else {
                 believed.push(head);
             }
@@ -280,60 +290,45 @@ impl Verifier<'_> {
         Ok(believed)
     }
 
-    /// Hashes the object of a segment, and looks into it. The last of its revisions is the one that counts.
+    /// Fetches the object of a segment, and leaves it to be looked at beside others. The last of its revisions is the one
+    /// that counts.
     async fn object(
         &mut self,
-        revisions: &[Signed<Head>],
+        revisions: Vec<Signed<Head>>,
         is_highest: bool,
-        positions_before: Option<&BTreeMap<String, String>>,
-        names: &BTreeSet<String>,
-        report: &mut PartitionReport,
-    ) -> Result<(), ArchiveError> {
-        let Some(Signed { statement: head, .. }) = revisions.last() else { return Ok(()) };
+        positions_before: Option<BTreeMap<String, String>>,
+        findings: &mut Findings,
+    ) -> Result<Option<Object>, ArchiveError> {
+        let Some(Signed { statement: head, .. }) = revisions.last() else { return Ok(None) };
         let path: Path = folder(head.partition).join(head.object.name.as_str());
-        let at = At::segment(head.partition, head.number).in_file(path.as_ref());
-        let Some(bytes) = self.archive.file(path.as_ref()).await? else {
-            // The object of an earlier revision goes; that its later head was edited is said already, and one that came
-            // after the files were listed is for the next verification.
-            let next = HeadName { revision: head.revision.saturating_add(1), ..HeadName::of(head) };
-            if is_highest && self.archive.file(next.path().as_ref()).await?.is_none() {
-                let at = at.entries(head.first_seq, head.last_seq);
-                self.findings.add(FindingKind::ObjectMissing, at, "is gone, with its entries");
-            }
-            return Ok(());
-        };
-        report.bytes += bytes.len() as u64;
-        self.progress.bytes_done += bytes.len() as u64;
-        let digest = Digest::of(&bytes);
-        if digest != head.object.digest {
-            let end = format!("-{}{OBJECT}", &digest.to_string()[..16]);
-            if let Some(other) = names.iter().find(|name| name.ends_with(&end)) {
-                let detail = format!("is the object that belongs at {other}");
-                self.findings.add(FindingKind::ObjectExchanged, at, detail);
-                return Ok(());
-            }
-            let detail = format!("its SHA-256 is {digest}, and was {}", head.object.digest);
-            self.findings.add(FindingKind::ObjectEdited, at.clone(), detail);
+        if let Some(bytes) = self.archive.file(path.as_ref()).await? {
+            return Ok(Some(Object { revisions, positions_before, path, bytes }));
         }
-        match Frames::open(bytes) {
-            Ok(frames) => {
-                let known = Known { head, positions_before, at };
-                let mut watch = self.held.watch(revisions);
-                let counted =
-                    segment::look(&frames, &known, &mut |record| watch.take(record), &mut self.findings);
-                watch.tell(&known.at, &mut self.findings);
-                report.events += counted.events;
-                report.redactions += counted.redactions;
-                report.expired += counted.expired;
-            }
-            Err(error) => {
-                let at = at.entries(head.first_seq, head.last_seq);
-                self.findings.add(FindingKind::EntryUnreadable, at, format!("cannot be read: {error}"));
-            }
+        // The object of an earlier revision goes; that its later head was edited is said already, and one that came after
+        // the files were listed is for the next verification.
+        let next = HeadName { revision: head.revision.saturating_add(1), ..HeadName::of(head) };
+        if is_highest && self.archive.file(next.path().as_ref()).await?.is_none() {
+            let at = At::segment(head.partition, head.number).in_file(path.as_ref());
+            let at = at.entries(head.first_seq, head.last_seq);
+            findings.add(FindingKind::ObjectMissing, at, "is gone, with its entries");
         }
-        self.progress.findings = self.findings.list.len();
-        (self.on_progress)(self.progress);
-        Ok(())
+        Ok(None)
+    }
+
+    /// Looks at the objects that were fetched, one on each processor.
+    fn look(&mut self, waiting: &mut Vec<Segment>, names: &BTreeSet<String>, report: &mut PartitionReport) {
+        for looked in objects::look(std::mem::take(waiting), names, self.held.holds()) {
+            let Looked { findings, counted, bytes, ordered } = looked;
+            self.held.ordered(ordered);
+            report.bytes += bytes;
+            report.events += counted.events;
+            report.redactions += counted.redactions;
+            report.expired += counted.expired;
+            self.progress.bytes_done += bytes;
+            self.findings.append(findings);
+            self.progress.findings = self.findings.list.len();
+            (self.on_progress)(self.progress);
+        }
     }
 
     /// Holds the tip against the heads.

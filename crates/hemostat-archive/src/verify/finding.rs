@@ -316,7 +316,13 @@ impl Findings {
         }
     }
 
-    /// Begins another segment.
+    /// Adds those of a segment.
+    pub(super) fn append(&mut self, mut of_segment: Self) {
+        self.list.append(&mut of_segment.list);
+        self.unlisted += of_segment.unlisted;
+    }
+
+    /// Begins something else than what was found so far.
     pub(super) fn begin(&mut self) {
         self.since = self.list.len();
     }

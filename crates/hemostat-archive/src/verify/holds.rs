@@ -28,8 +28,7 @@ pub(super) struct Held {
     stated: BTreeSet<EventId>,
     /// Whether a statement was edited: it may be the one that is missing.
     is_edited: bool,
-    /// The holds that the log orders, with the number of the order and its partition.
-    ordered: BTreeMap<EventId, (u16, u64)>,
+    ordered: Ordered,
 }
 
 impl Held {
@@ -38,8 +37,36 @@ impl Held {
         self.holds.in_force().count() as u64
     }
 
+    /// What is held.
+    pub(super) fn holds(&self) -> &Holds {
+        &self.holds
+    }
+
+    /// Takes down what entries of the log order.
+    pub(super) fn ordered(&mut self, ordered: Ordered) {
+        self.ordered.extend(ordered);
+    }
+}
+
+/// The holds that the log orders, with the number of the order and its partition.
+pub(super) type Ordered = BTreeMap<EventId, (u16, u64)>;
+
+/// Looks at the entries of one segment.
+pub(super) struct Watch<'a> {
+    holds: &'a Holds,
+    partition: u16,
+    /// When the body of an entry was taken out.
+    taken: BTreeMap<u64, u64>,
+    /// When entries of a type were let go.
+    expired: BTreeMap<EventType, Vec<u64>>,
+    /// Entries that a hold kept and that are gone.
+    broken: Vec<(u64, EventId, &'static str)>,
+    ordered: Ordered,
+}
+
+impl<'a> Watch<'a> {
     /// Begins with the entries of a segment.
-    pub(super) fn watch<'a>(&'a mut self, revisions: &'a [Signed<Head>]) -> Watch<'a> {
+    pub(super) fn new(holds: &'a Holds, revisions: &[Signed<Head>]) -> Self {
         let (mut taken, mut expired) = (BTreeMap::new(), BTreeMap::<_, Vec<u64>>::new());
         let mut before: Option<&Head> = None;
         for Signed { statement: head, .. } in revisions {
@@ -54,23 +81,9 @@ impl Held {
             before = Some(head);
         }
         let partition = before.map_or(0, |head| head.partition);
-        Watch { held: self, partition, taken, expired, broken: Vec::new() }
+        Self { holds, partition, taken, expired, broken: Vec::new(), ordered: Ordered::new() }
     }
-}
 
-/// Looks at the entries of one segment.
-pub(super) struct Watch<'a> {
-    held: &'a mut Held,
-    partition: u16,
-    /// When the body of an entry was taken out.
-    taken: BTreeMap<u64, u64>,
-    /// When entries of a type were let go.
-    expired: BTreeMap<EventType, Vec<u64>>,
-    /// Entries that a hold kept and that are gone.
-    broken: Vec<(u64, EventId, &'static str)>,
-}
-
-impl Watch<'_> {
     pub(super) fn take(&mut self, record: &Record) {
         match &record.body {
             Body::Whole { .. } => {
@@ -78,14 +91,14 @@ impl Watch<'_> {
                     self.order(record);
                 }
             }
-            _ if self.held.holds.0.is_empty() => {}
+            _ if self.holds.0.is_empty() => {}
             Body::Taken { .. } => {
                 let about = About::of(record);
                 let Some(at) = self.taken.get(&record.seq).copied() else { return };
                 let was_held = |hold: &&Hold| {
                     hold.was_in_force(at) && about.is_some() && hold.covers.has(record.id.ms, about.as_ref())
                 };
-                let hold = self.held.holds.0.iter().find(was_held).map(|hold| hold.id);
+                let hold = self.holds.0.iter().find(was_held).map(|hold| hold.id);
                 self.broken.extend(hold.map(|hold| (record.seq, hold, "its body was taken out")));
             }
             Body::Leaf(_) => {
@@ -97,7 +110,7 @@ impl Watch<'_> {
                         && !times.is_empty()
                         && times.iter().all(|at| hold.was_in_force(*at))
                 };
-                let hold = self.held.holds.0.iter().find(was_held).map(|hold| hold.id);
+                let hold = self.holds.0.iter().find(was_held).map(|hold| hold.id);
                 self.broken.extend(hold.map(|hold| (record.seq, hold, "it was let go")));
             }
         }
@@ -109,16 +122,17 @@ impl Watch<'_> {
             && let Data::OperatorCommand(order) = &event.data
             && matches!(order.command, Command::Hold { .. })
         {
-            self.held.ordered.insert(event.envelope.id, (self.partition, record.seq));
+            self.ordered.insert(event.envelope.id, (self.partition, record.seq));
         }
     }
 
-    /// Tells what was broken.
-    pub(super) fn tell(self, at: &At, findings: &mut Findings) {
+    /// Tells what was broken; answers with what is ordered.
+    pub(super) fn tell(self, at: &At, findings: &mut Findings) -> Ordered {
         for (seq, hold, what) in self.broken {
             let at = at.clone().entries(seq, seq);
             findings.add(FindingKind::HoldBroken, at, format!("{what} while hold {hold} kept it"));
         }
+        self.ordered
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hemostat_agent::log::{EntryId, StreamName};
 use hemostat_event::{EventType, Subject, codec};
 
 use crate::chain::{Chain, Tree};
@@ -131,7 +132,7 @@ struct Seen {
     numbers: Vec<u64>,
     /// Earliest and latest time.
     span_ms: Option<(u64, u64)>,
-    positions: BTreeMap<String, String>,
+    positions: BTreeMap<StreamName, EntryId>,
     taken: BTreeSet<u64>,
     leaves: BTreeMap<EventType, u64>,
     leaf_numbers: BTreeSet<u64>,
@@ -142,10 +143,9 @@ impl Seen {
         self.numbers.push(record.seq);
         let (first, last) = self.span_ms.unwrap_or((record.id.ms, record.id.ms));
         self.span_ms = Some((first.min(record.id.ms), last.max(record.id.ms)));
-        let id = record.id.to_string();
-        match self.positions.get_mut(record.stream.to_string().as_str()) {
-            Some(position) => *position = id,
-            None => drop(self.positions.insert(record.stream.to_string(), id)),
+        match self.positions.get_mut(&record.stream) {
+            Some(position) => *position = record.id,
+            None => drop(self.positions.insert(record.stream.clone(), record.id)),
         }
         match &record.body {
             Body::Whole { .. } => {}
@@ -211,14 +211,16 @@ impl Seen {
         if self.span_ms.is_some_and(|span| span != (head.first_ms, head.last_ms)) {
             findings.add(FindingKind::HeadContradicts, at.clone(), "the head has other times");
         }
-        for (stream, position) in &self.positions {
+        let positions = self.positions.iter().map(|(stream, id)| (stream.to_string(), id.to_string()));
+        let positions: BTreeMap<String, String> = positions.collect();
+        for (stream, position) in &positions {
             if head.positions.get(stream) != Some(position) {
                 let detail = format!("stream `{stream}` ended at {position}, and the head says otherwise");
                 findings.add(FindingKind::PositionsContradict, at.clone(), detail);
             }
         }
         if let Some(before) = positions_before {
-            let others = |(stream, _): &(&String, &String)| !self.positions.contains_key(stream.as_str());
+            let others = |(stream, _): &(&String, &String)| !positions.contains_key(stream.as_str());
             if !head.positions.iter().filter(others).eq(before.iter().filter(others)) {
                 let detail = "streams without an entry here have moved";
                 findings.add(FindingKind::PositionsContradict, at.clone(), detail);

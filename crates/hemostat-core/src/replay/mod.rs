@@ -17,7 +17,8 @@ mod difference;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use hemostat_event::cloudevents::Position;
 use hemostat_event::{Channel, Data, Event, EventId, EventType, Role, Source, Subject, Timestamp};
@@ -67,7 +68,7 @@ pub enum Told {
 /// Why a decision cannot be made again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Untold {
-    /// The input stands before the beginning of the log, or was taken out of it.
+    /// The input stands before the beginning of the log or too far back, or was taken out of it.
     Input,
     /// What the engine showed is not in the log.
     Look,
@@ -87,11 +88,40 @@ impl Untold {
 /// Decisions in a row for one input, before the rules are said to have no end.
 const TURNS_MAX: usize = 8;
 
+/// Inputs that are kept: what is decided on lies further back only where a role had come to a stop for very long. A hundred
+/// mebibytes, where every one is an alert with its evidence.
+const INPUTS_KEPT: usize = 1 << 15;
+
+/// The last events that something may be decided on.
+#[derive(Debug, Default)]
+struct Inputs {
+    by_id: BTreeMap<EventId, Arc<Event>>,
+    in_order: VecDeque<EventId>,
+}
+
+impl Inputs {
+    fn insert(&mut self, event: Arc<Event>) {
+        let id = event.envelope.id;
+        if self.by_id.insert(id, event).is_none() {
+            self.in_order.push_back(id);
+        }
+        if INPUTS_KEPT < self.in_order.len()
+            && let Some(oldest) = self.in_order.pop_front()
+        {
+            self.by_id.remove(&oldest);
+        }
+    }
+
+    fn get(&self, id: EventId) -> Option<&Event> {
+        self.by_id.get(&id).map(|event| &**event)
+    }
+}
+
 /// Reads a log and decides again.
 #[derive(Debug)]
 pub struct Replay {
     rules: Rules,
-    inputs: BTreeMap<EventId, Event>,
+    inputs: Inputs,
     redrives: BTreeMap<u16, Redrives>,
     analyzer: States<Analyzer>,
     responder: States<Responder>,
@@ -110,11 +140,11 @@ struct Step {
     cause: EventId,
     now: Timestamp,
     subject: Subject,
-    events: Vec<(Position, Event)>,
+    events: Vec<(Position, Arc<Event>)>,
 }
 
 impl Step {
-    fn of(position: Position, event: &Event) -> Option<Self> {
+    fn of(position: Position, event: &Arc<Event>) -> Option<Self> {
         let envelope = &event.envelope;
         let role = envelope.source.role;
         let decides = matches!(role, Role::Analyzer | Role::Responder | Role::Alert);
@@ -127,7 +157,7 @@ impl Step {
             cause: envelope.cause?,
             now: envelope.time,
             subject: envelope.subject.clone()?,
-            events: vec![(position, event.clone())],
+            events: vec![(position, Arc::clone(event))],
         })
     }
 
@@ -147,7 +177,7 @@ impl Replay {
     pub fn new(rules: Rules) -> Self {
         Self {
             rules,
-            inputs: BTreeMap::new(),
+            inputs: Inputs::default(),
             redrives: BTreeMap::new(),
             analyzer: States::<Analyzer>::new(),
             responder: States::<Responder>::new(),
@@ -160,17 +190,27 @@ impl Replay {
     /// Takes in the next event of its partition. Answers with what came of the decision that has ended before it, and
     /// its first position.
     pub fn event(&mut self, position: Position, event: &Event) -> Option<(Position, Told)> {
-        if self.redrives.entry(position.partition).or_default().take_in(position, event) {
+        self.take(position, event.clone())
+    }
+
+    /// The same, for who has no further use of the event.
+    pub fn take(&mut self, position: Position, event: Event) -> Option<(Position, Told)> {
+        if self.redrives.entry(position.partition).or_default().take_in(position, &event) {
             return None;
         }
+        if event.event_type() == EventType::ContainerSample {
+            // Nothing is decided on it, and nobody decided it; what was open has ended.
+            return self.open.remove(&position.partition).map(|step| self.judge(&step));
+        }
+        let event = &Arc::new(event);
         let next = Step::of(position, event);
         if is_input(event.event_type()) {
-            self.inputs.insert(event.envelope.id, event.clone());
+            self.inputs.insert(Arc::clone(event));
         }
         if let (Some(open), Some(next)) = (self.open.get_mut(&position.partition), &next)
             && open.goes_on_with(position, next)
         {
-            open.events.push((position, event.clone()));
+            open.events.push((position, Arc::clone(event)));
             return None;
         }
         let ended = match next {
@@ -222,7 +262,7 @@ impl Replay {
 fn again<D: Decide + Answer>(
     role: &D,
     states: &mut BTreeMap<Subject, D::State>,
-    inputs: &BTreeMap<EventId, Event>,
+    inputs: &Inputs,
     step: &Step,
 ) -> Told {
     let state = states.entry(step.subject.clone()).or_default();
@@ -233,14 +273,9 @@ fn again<D: Decide + Answer>(
     told
 }
 
-fn decide<D: Decide + Answer>(
-    role: &D,
-    state: &D::State,
-    inputs: &BTreeMap<EventId, Event>,
-    step: &Step,
-) -> Told {
-    let Some(input) = inputs.get(&step.cause) else { return Told::Untold(Untold::Input) };
-    let recorded: Vec<&Event> = step.events.iter().map(|(_, event)| event).collect();
+fn decide<D: Decide + Answer>(role: &D, state: &D::State, inputs: &Inputs, step: &Step) -> Told {
+    let Some(input) = inputs.get(step.cause) else { return Told::Untold(Untold::Input) };
+    let recorded: Vec<&Event> = step.events.iter().map(|(_, event)| &**event).collect();
     let timer = D::timer(&step.subject, step.cause, step.now, &recorded);
     let first = timer.as_ref().map_or(First::Event(input), First::Timer);
     let mut next = match first {

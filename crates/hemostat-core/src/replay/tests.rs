@@ -369,3 +369,26 @@ fn another_budget_or_breaker_is_found_where_it_refused() {
         }
     }
 }
+
+#[test]
+fn what_lies_too_far_back_is_not_kept_and_not_judged() {
+    let mut play = Play::new();
+    let alert = play.alert(&[AnomalyKind::NonZeroExit], |_| {});
+    play.analyze(&alert);
+    let plan = play.log.pop().unwrap().1;
+    // The plan is kept too: others read it.
+    for (between, told) in [(INPUTS_KEPT - 2, Told::Same), (INPUTS_KEPT - 1, Told::Untold(Untold::Input))] {
+        let mut replay = Replay::new(Rules::default());
+        let mut positions = (1..).map(|seq| Position { partition: 0, seq });
+        assert_eq!(replay.event(positions.next().unwrap(), &alert), None);
+        for number in 0..between {
+            let id = EventId::derive(alert.envelope.id, Role::Monitor, "other", number);
+            let envelope = Envelope { id, ..alert.envelope.clone() };
+            let other = Event { envelope, data: alert.data.clone() };
+            assert_eq!(replay.take(positions.next().unwrap(), other), None);
+        }
+        assert_eq!(replay.event(positions.next().unwrap(), &plan), None);
+        assert_eq!(replay.finish()[0].1, told, "{between} between");
+        assert!(replay.inputs.by_id.len() <= INPUTS_KEPT);
+    }
+}

@@ -1,6 +1,6 @@
 //! The stored form: what is written is read again, and what is not an event has a name.
 
-use hemostat_event::codec::{DecodeError, EVENT_BYTES_MAX, decode, encode};
+use hemostat_event::codec::{DecodeError, EVENT_BYTES_MAX, decode, decode_parts, encode, payload_start};
 use hemostat_event::{Data, Event, EventType, Outcome, Timestamp};
 use proptest::prelude::*;
 use rmpv::Value;
@@ -17,7 +17,11 @@ proptest! {
         let bytes = encode(&event);
         let read = decode(&bytes).expect("an event");
         prop_assert_eq!(&encode(&read), &bytes);
-        prop_assert_eq!(read, event);
+        prop_assert_eq!(&read, &event);
+        let (header, payload) = bytes.split_at(payload_start(&bytes).expect("it begins with a map"));
+        prop_assert_eq!(decode_parts(header, payload).expect("an event"), event);
+        let more = [payload, &[0xc0]].concat();
+        prop_assert!(matches!(decode_parts(header, &more), Err(DecodeError::TrailingBytes(1))));
     }
 
     #[test]
@@ -50,6 +54,12 @@ proptest! {
         for (at, byte) in damage {
             let at = at.index(bytes.len());
             bytes[at] = byte;
+        }
+        // Apart or not: the same event, or the same thing wrong with it.
+        for start in [payload_start(&bytes).unwrap_or(0), bytes.len() / 2] {
+            let (header, payload) = bytes.split_at(start);
+            let (apart, together) = (decode_parts(header, payload), decode(&bytes));
+            prop_assert_eq!(format!("{apart:?}"), format!("{together:?}"));
         }
         // Damage inside a text or a number makes another event; that one must be whole.
         if let Ok(read) = decode(&bytes) {

@@ -89,6 +89,8 @@ Alerts are what the monitor saw, and stay as they were: other thresholds cannot 
     Export(Box<ExportArgs>),
     /// Check an export against its manifest
     CheckExport(CheckExportArgs),
+    /// Measure reading, deciding again and verifying beside `zstd` and `sha256sum`
+    Bench(crate::bench::BenchArgs),
     /// Print a completion script for a shell
     Completion {
         /// The shell.

@@ -1,6 +1,7 @@
 //! `hemostat-replay`: what was, from the log, its archive, or a recording. Reads only, but for three verbs: `play` writes
 //! into a namespace of its own, `restore` into one without a log, and `rebuild` puts states right.
 
+mod bench;
 mod cli;
 mod export;
 mod play;
@@ -43,6 +44,7 @@ async fn main() -> ExitCode {
         Command::WhatIf(args) => what_if::run(&from, &args).await,
         Command::Export(args) => export::run(&from, &args).await,
         Command::CheckExport(args) => export::check(&args),
+        Command::Bench(args) => bench::run(&from, &args).await,
         Command::Info => info(&from).await,
         Command::Play(args) => play::run(&from, &args).await,
         Command::Record(args) => record::run(&from, &args).await,

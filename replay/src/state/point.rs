@@ -50,7 +50,7 @@ impl FromStr for Point {
 }
 
 /// Folds a log up to a point.
-pub(super) struct Fold {
+pub(crate) struct Fold {
     point: Point,
     partitions: BTreeMap<u16, Partition>,
 }
@@ -65,12 +65,12 @@ struct Partition {
 
 impl Fold {
     /// Begins before the first entry.
-    pub(super) fn new(point: &Point) -> Self {
+    pub(crate) fn new(point: &Point) -> Self {
         Self { point: *point, partitions: BTreeMap::new() }
     }
 
     /// Takes in the next entry of a partition, which was written at `written`; `event` is what could be read of it.
-    pub(super) fn take_in(&mut self, position: Position, written: Timestamp, event: Option<&Event>) {
+    pub(crate) fn take_in(&mut self, position: Position, written: Timestamp, event: Option<&Event>) {
         let partition = self.partitions.entry(position.partition).or_default();
         let begins_anew = position.seq <= partition.last_seq;
         let is_behind = match self.point {
@@ -104,7 +104,7 @@ impl Fold {
     ///
     /// # Errors
     /// When the point is a place or an event, and the log did not come to it.
-    pub(super) fn finish(self) -> anyhow::Result<KnownOfAll> {
+    pub(crate) fn finish(self) -> anyhow::Result<KnownOfAll> {
         match self.point {
             Point::Time(_) => {}
             // The entry itself may be missing, as in a recording of a slice, but not everything behind it.

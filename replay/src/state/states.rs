@@ -26,7 +26,7 @@ pub(crate) struct States {
 
 /// What every role knew of one container; absent where a role has never said anything of it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
-pub(super) struct Known {
+pub(crate) struct Known {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub monitor: Option<Versioned<detect::State>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,7 +39,7 @@ pub(super) struct Known {
 
 /// A state, and how many events it was folded from.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(super) struct Versioned<S> {
+pub(crate) struct Versioned<S> {
     pub version: u64,
     pub state: S,
 }

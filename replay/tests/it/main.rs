@@ -1,5 +1,6 @@
 //! The program as its users run it, on archives made for the purpose.
 
+mod bench;
 mod decided_again;
 mod export;
 mod golden;

@@ -31,6 +31,32 @@ async fn an_archive_is_clean_until_somebody_edits_it() {
 }
 
 #[tokio::test]
+async fn a_terminal_shows_how_far_it_is_and_then_only_the_report() {
+    let made = Made::new().await;
+    let to = made.folder.path().join("export");
+    let (program, archive) = (env!("CARGO_BIN_EXE_hemostat-replay"), made.archive());
+    let (archive, key, to) = (archive.display(), made.key.display(), to.display());
+    let on_a_terminal = |line: String| {
+        // Of util-linux: runs a command under a terminal of its own.
+        let output = Command::new("script").args(["-qec", &line, "/dev/null"]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let shown = on_a_terminal(format!("{program} --archive {archive} verify --key {key}"));
+    let (bar, report) = shown.rsplit_once("\u{1b}[2K").unwrap_or_else(|| panic!("{shown:?}"));
+    assert!(bar.contains(" of ") && bar.contains("/s"), "{bar:?}");
+    assert!(
+        report.contains("nothing found: 30 events in 3 segments") && !report.contains("/s,"),
+        "{report:?}"
+    );
+    let quiet = on_a_terminal(format!("{program} --archive {archive} verify --key {key} 2>/dev/null"));
+    assert!(quiet.starts_with("partition 0"), "{quiet:?}");
+
+    let shown = on_a_terminal(format!("{program} --archive {archive} export --to {to} --format jsonl"));
+    assert!(shown.contains("\r0 entries") || shown.contains("\r30 entries"), "{shown:?}");
+}
+
+#[tokio::test]
 async fn an_end_that_was_cut_off_is_found_and_with_its_tip_by_the_witness() {
     let made = Made::new().await;
     let witness = made.folder.path().join("witness");

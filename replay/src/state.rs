@@ -22,10 +22,9 @@ use crate::timeline::Output;
 
 pub(crate) use diff::DiffArgs;
 pub(crate) use diff::run as diff;
-pub(crate) use point::Point;
+pub(crate) use point::{Fold, Point};
 
 use fields::fields;
-use point::Fold;
 use states::Known;
 pub(crate) use states::States;
 

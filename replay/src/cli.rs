@@ -44,6 +44,20 @@ pub(crate) struct FromArgs {
     pub file: Vec<PathBuf>,
 }
 
+impl FromArgs {
+    /// Refuses a recording where the log itself is meant.
+    ///
+    /// # Errors
+    /// When there is one.
+    pub(crate) fn refuse_recording(&self, verb: &str) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            self.file.is_empty(),
+            "`{verb}` works on the log and its archive, not on a recording: leave --file out"
+        );
+        Ok(())
+    }
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use hemostat_agent::log::EventLog;
 use hemostat_agent::tail::Tail;
-use hemostat_archive::{Archive, Digest, Head, Heads, History, Loss, Record, Selection, Signed};
+use hemostat_archive::{Archive, Digest, Head, Heads, History, Loss, Place, Record, Selection, Signed};
 use hemostat_event::{EventType, Timestamp};
 use hemostat_redis::{RedisLog, RedisSettings};
 use serde::{Deserialize, Serialize};
@@ -192,15 +192,26 @@ async fn history(from: &FromArgs, selection: Selection) -> anyhow::Result<Histor
             "nothing to read: name an archive (--archive), a live log (--redis), both, or a recording (--file)"
         );
     }
-    let archive = match &from.archive {
-        Some(place) => Some(Archive::open(&place.parse()?).context("failed to open the archive")?),
-        None => None,
-    };
+    let archive = from.archive.as_deref().map(open_archive).transpose()?;
     let tail = match &from.redis {
         Some(url) => Some(live(url, &from.namespace, selection.since, &selection.types).await?),
         None => None,
     };
     History::open(archive, tail, selection, Heads::All).await.context("failed to list the archive")
+}
+
+/// Opens an archive to read it: one that is not there is not made.
+///
+/// # Errors
+/// When there is none, or it is out of reach.
+pub(crate) fn open_archive(place: &str) -> anyhow::Result<Archive> {
+    let place: Place = place.parse()?;
+    if let Place::Folder(folder) = &place
+        && !folder.is_dir()
+    {
+        bail!("there is no archive in `{place}`");
+    }
+    Archive::open(&place).context("failed to open the archive")
 }
 
 /// Everything but measurements, which nothing is decided on.

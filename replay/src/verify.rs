@@ -70,6 +70,7 @@ pub(crate) async fn run(args: &VerifyArgs, from: &FromArgs) -> anyhow::Result<bo
         let missing = clap::error::ErrorKind::MissingRequiredArgument;
         cli::command().error(missing, "name the archive to verify: --archive PLACE").exit();
     };
+    from.refuse_recording("verify")?;
     let place: Place = place.parse()?;
     if !place.may_exist() {
         // To open it would make it.

@@ -139,6 +139,17 @@ impl RedisLog {
         Ok(())
     }
 
+    /// Whether there is a log `namespace` in a partition already.
+    ///
+    /// # Errors
+    /// Those of the log.
+    pub async fn is_taken(&self, partition: Partition, namespace: &str) -> Result<bool, AdoptError> {
+        let keys = Keys::new(namespace).ok_or_else(|| ConnectError::Namespace(namespace.to_owned()))?;
+        let mut request = redis::cmd("EXISTS");
+        request.arg(keys.seq(partition)).arg(keys.streams(partition));
+        Ok(self.shared.link.query::<u64>(request, Effect::Read).await? != 0)
+    }
+
     /// Puts a partition of this shadow in the place of that of the log `settings` names, which must not be there yet. The log
     /// has as many partitions as the shadow.
     ///

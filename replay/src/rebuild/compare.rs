@@ -13,8 +13,9 @@ use hemostat_redis::{RedisLog, RedisSettings, Snapshot};
 use serde::Serialize;
 
 use super::projection::Projection;
+use super::restore::last_life;
 use crate::cli::{FromArgs, OutputArgs};
-use crate::source::{Source, decisions};
+use crate::source::{Source, decisions, open_archive};
 use crate::{rules, screen};
 
 /// Only compared, or put right.
@@ -62,6 +63,7 @@ struct Difference {
 /// When the log cannot be read from its beginning, or goes on too fast to be put right.
 pub(crate) async fn run(from: &FromArgs, args: &RebuildArgs) -> anyhow::Result<bool> {
     let Some(url) = &from.redis else { bail!("name the live log (--redis) whose states are compared") };
+    from.refuse_recording("rebuild")?;
     let settings = RedisSettings { url: url.clone(), namespace: from.namespace.clone(), partitions: None };
     let log = RedisLog::connect(settings).await.context("failed to open the event log at --redis")?;
     let responder = rules::rules(&args.set)?.responder;
@@ -75,8 +77,10 @@ pub(crate) async fn run(from: &FromArgs, args: &RebuildArgs) -> anyhow::Result<b
     made.read_on(&snapshots.iter().map(|(partition, snapshot)| (partition.0, snapshot.seq)).collect())
         .await?;
     for (partition, snapshot) in snapshots {
+        made.must_be_of_this_log(&log, partition).await?;
         let found = compare(partition, made.of(partition), &snapshot, &responder);
         if !found.is_empty() && !args.check {
+            made.must_be_whole(partition)?;
             put_right(&log, partition, &mut made, &responder).await?;
         }
         differences.extend(found);
@@ -187,6 +191,8 @@ fn show(differences: &[Difference], compared: usize, args: &RebuildArgs) -> anyh
 /// What was worked out so far.
 struct Made {
     source: Source,
+    /// Log time at which the last life of each partition begins that the archive knows of.
+    begins: BTreeMap<u16, u64>,
     projections: BTreeMap<u16, Projection>,
     /// Entries that were read and stand behind the number that was asked for.
     behind: BTreeMap<u16, VecDeque<Record>>,
@@ -195,7 +201,44 @@ struct Made {
 impl Made {
     async fn open(from: &FromArgs) -> anyhow::Result<Self> {
         let source = Source::open(from, decisions()).await?;
-        Ok(Self { source, projections: BTreeMap::new(), behind: BTreeMap::new() })
+        let mut begins = BTreeMap::new();
+        if let Some(place) = &from.archive {
+            let archive = open_archive(place)?;
+            for partition in archive.partitions().await.context("failed to list the archive")? {
+                let heads = last_life(archive.heads(partition).await?);
+                begins.extend(heads.first().map(|head| (partition, head.statement.first_ms)));
+            }
+        }
+        Ok(Self { source, begins, projections: BTreeMap::new(), behind: BTreeMap::new() })
+    }
+
+    /// Whether the log that is stored has come as far as what was read: else it is another one.
+    async fn must_be_of_this_log(&self, log: &RedisLog, partition: Partition) -> anyhow::Result<()> {
+        let Some(last) = self.behind.get(&partition.0).and_then(|behind| behind.back()) else {
+            return Ok(());
+        };
+        let there = log.cursors(partition).await?.seq;
+        if there < last.seq {
+            bail!(
+                "the log in Redis ends with number {there} in partition {partition}, and what was read goes to {}: is it the \
+                 log of this archive? One that was lost is restored first (hemostat-replay restore)",
+                last.seq,
+                partition = partition.0
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether every event could be read: else stored states know more than what is made of the rest.
+    fn must_be_whole(&self, partition: Partition) -> anyhow::Result<()> {
+        let unread = self.projections.get(&partition.0).map_or(0, |projection| projection.unread);
+        if 0 < unread {
+            bail!(
+                "{unread} entries have no body any more (they were redacted): the stored states know what they said, and are \
+                 left as they are"
+            );
+        }
+        Ok(())
     }
 
     fn of(&mut self, partition: Partition) -> &Projection {
@@ -218,6 +261,9 @@ impl Made {
     }
 
     fn take(&mut self, partition: u16, up_to: u64, record: Record) {
+        if self.begins.get(&partition).is_some_and(|begins| record.id.ms < *begins) {
+            return;
+        }
         let behind = self.behind.entry(partition).or_default();
         if behind.back().is_some_and(|last| record.seq <= last.seq) {
             // The log began anew, and what was before is of no interest.

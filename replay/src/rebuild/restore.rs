@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use super::projection::{KNOWN_FOR, Projection, needed_after};
 use crate::cli::{FromArgs, OutputArgs};
-use crate::source::decisions;
+use crate::source::{decisions, open_archive};
 use crate::{rules, screen};
 
 /// What is restored, and how much of it.
@@ -90,7 +90,8 @@ pub(crate) async fn run(from: &FromArgs, args: &RestoreArgs) -> anyhow::Result<b
     let (Some(place), Some(url)) = (&from.archive, &from.redis) else {
         bail!("name the archive (--archive) and the Redis that becomes the log (--redis)");
     };
-    let archive = Archive::open(&place.parse()?).context("failed to open the archive")?;
+    from.refuse_recording("restore")?;
+    let archive = open_archive(place)?;
     let there = archive.partitions().await.context("failed to list the archive")?;
     if there.is_empty() {
         bail!("there is no archive in `{place}`: no partition has a segment");
@@ -106,6 +107,21 @@ pub(crate) async fn run(from: &FromArgs, args: &RestoreArgs) -> anyhow::Result<b
     let restore = Restore { archive: &archive, shadow: &shadow, args, count, responder: rules.responder };
     let wanted = there.into_iter().filter(|number| args.only.is_empty() || args.only.contains(number));
     let wanted: Vec<_> = wanted.collect();
+    let unknown = args.only.iter().find(|number| !wanted.contains(number));
+    let taken = async |partition: &u16| shadow.is_taken(Partition(*partition), &from.namespace).await;
+    let mut hindrance = unknown.map(|number| format!("the archive has no partition {number}"));
+    for partition in &wanted {
+        if hindrance.is_none() && taken(partition).await? {
+            hindrance = Some(format!(
+                "partition {partition} of `{}` has a log already; nothing of it was changed",
+                from.namespace
+            ));
+        }
+    }
+    if let Some(hindrance) = hindrance {
+        shadow.remove_shadow().await?;
+        bail!(hindrance);
+    }
     let restored = restore.all(&wanted, &from.namespace).await;
     shadow.remove_shadow().await?;
     show(&restored?, args)?;
@@ -140,7 +156,20 @@ impl Restore<'_> {
 
     async fn partition(&self, number: u16) -> anyhow::Result<Restored> {
         let partition = Partition(number);
-        let heads = last_life(self.archive.heads(number).await?);
+        let all = self.archive.heads(number).await?;
+        self.refuse_cut_end(number, all.last()).await?;
+        let before: u64 = all.iter().map(|head| head.statement.count).sum();
+        let heads = last_life(all);
+        let count: u64 = heads.iter().map(|head| head.statement.count).sum();
+        if count < before {
+            let since = heads.first().map_or(0, |head| head.statement.first_ms);
+            eprintln!(
+                "hemostat-replay: the log of partition {number} began anew at {}: only its {count} entries since then are \
+                 restored, with what states they make; the {} before stay in the archive",
+                screen::date_time(Timestamp::from_millis(since)),
+                before - count
+            );
+        }
         let last = heads.last().context("it has no segment")?.clone();
         self.refuse_gaps(&heads)?;
         let cursors = cursors(&last.statement)?;
@@ -228,13 +257,36 @@ impl Restore<'_> {
         let first = heads.first().map_or(1, |head| head.statement.first_seq);
         let lost = heads.iter().flat_map(|head| &head.statement.losses);
         let missing = lost.filter(|loss| matches!(loss, Loss::Missing { .. })).count();
-        if 1 < first || 0 < missing {
-            let said = format!("the archive begins with number {first} and has {missing} gaps");
+        let follows = |pair: &[Signed<Head>]| pair[1].statement.predecessor == Some(pair[0].digest);
+        let removed = heads.windows(2).filter(|pair| !follows(pair)).count();
+        if 1 < first || 0 < missing || 0 < removed {
+            let said = format!(
+                "the archive begins with number {first}, has {missing} gaps, and {removed} of its segments do not follow the \
+                 one before them"
+            );
             if !self.args.with_gaps {
                 bail!("{said}: states made of it lack what is missing. To restore all the same: --with-gaps");
             }
             eprintln!("hemostat-replay: {said}: the states lack what is missing");
         }
+        Ok(())
+    }
+
+    /// The tip says where the archive ended: an end that was cut off lacks the last intents.
+    async fn refuse_cut_end(&self, number: u16, last: Option<&Signed<Head>>) -> anyhow::Result<()> {
+        let tip = self.archive.tip(number).await.context("the tip of the archive cannot be read")?;
+        let ends_at = last.map_or(0, |head| head.statement.number);
+        let said = match tip {
+            None => "the archive has no tip, which says where it ends".to_owned(),
+            Some(tip) if ends_at < tip.statement.number => {
+                format!("the archive ends with segment {ends_at}, and its tip says {}", tip.statement.number)
+            }
+            Some(_) => return Ok(()),
+        };
+        if !self.args.with_gaps {
+            bail!("{said}: what is missing is not in the states. To restore all the same: --with-gaps");
+        }
+        eprintln!("hemostat-replay: {said}");
         Ok(())
     }
 
@@ -252,7 +304,7 @@ impl Restore<'_> {
 }
 
 /// The segments of the last life of the log.
-fn last_life(heads: Vec<Signed<Head>>) -> Vec<Signed<Head>> {
+pub(super) fn last_life(heads: Vec<Signed<Head>>) -> Vec<Signed<Head>> {
     let epoch = heads.last().map(|head| head.statement.epoch);
     heads.into_iter().filter(|head| Some(head.statement.epoch) == epoch).collect()
 }

@@ -90,6 +90,48 @@ async fn nothing_is_written_where_it_must_not_be() {
 }
 
 #[tokio::test]
+async fn an_archive_that_lacks_something_is_refused() {
+    let redis = TestRedis::start().await.expect("a redis-server");
+    let rig = given(Story::told).await;
+    let partition = rig.folder.path().join("archive/p00000");
+    let files = || -> Vec<std::path::PathBuf> {
+        let files = std::fs::read_dir(&partition).expect("it is there");
+        let mut files: Vec<_> = files.map(|file| file.expect("it can be listed").path()).collect();
+        files.sort();
+        files
+    };
+    let nothing = rig.archive(&restore(&redis, &["--partition", "9"]));
+    assert_eq!(code(&nothing), 3);
+    assert!(err(&nothing).contains("no partition 9"), "{}", err(&nothing));
+    // The last segment goes, and the tip stays.
+    let last: Vec<_> =
+        files().into_iter().filter(|file| file.to_string_lossy().contains("s0000000002")).collect();
+    assert_eq!(last.len(), 2, "{last:?}");
+    last.iter().for_each(|file| std::fs::remove_file(file).expect("it can be removed"));
+    let cut = rig.archive(&restore(&redis, &[]));
+    assert_eq!(code(&cut), 3);
+    assert!(err(&cut).contains("its tip says 2") && err(&cut).contains("--with-gaps"), "{}", err(&cut));
+    assert_eq!(keys(&redis).await, 0, "nothing is left behind");
+    let all_the_same = rig.archive(&restore(&redis, &["--with-gaps"]));
+    assert_eq!(code(&all_the_same), 0, "{}", err(&all_the_same));
+
+    let elsewhere = rig.folder.path().join("nowhere");
+    let missing =
+        crate::rig::replay(&["--archive", crate::rig::text(&elsewhere), "restore", "--redis", &redis.url()]);
+    assert_eq!(code(&missing), 3);
+    assert!(err(&missing).contains("there is no archive") && !elsewhere.exists(), "{}", err(&missing));
+}
+
+#[tokio::test]
+async fn a_check_of_an_empty_redis_is_no_check() {
+    let redis = TestRedis::start().await.expect("a redis-server");
+    let rig = given(Story::told).await;
+    let check = rig.archive(&["rebuild", "--check", "--redis", &redis.url()]);
+    assert_eq!(code(&check), 3, "{}", out(&check));
+    assert!(err(&check).contains("the log in Redis ends with number 0"), "{}", err(&check));
+}
+
+#[tokio::test]
 async fn a_wrong_number_of_partitions_is_found_out() {
     let redis = TestRedis::start().await.expect("a redis-server");
     let rig = given(Story::told).await;

@@ -29,6 +29,7 @@ image=golden-$$:1
 running=''
 clean() {
     [ -z "$running" ] || kill "$running" 2>/dev/null || true
+    # What is not there any more, or was never made, is no failure of the run that ends here.
     docker ps -aq --filter "ancestor=$image" | xargs -r docker rm -f >/dev/null 2>&1 || true
     docker rmi "$image" >/dev/null 2>&1 || true
     redis-cli -s "$folder/redis.sock" SHUTDOWN NOSAVE >/dev/null 2>&1 || true

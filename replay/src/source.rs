@@ -206,9 +206,7 @@ async fn history(from: &FromArgs, selection: Selection) -> anyhow::Result<Histor
 /// When there is none, or it is out of reach.
 pub(crate) fn open_archive(place: &str) -> anyhow::Result<Archive> {
     let place: Place = place.parse()?;
-    if let Place::Folder(folder) = &place
-        && !folder.is_dir()
-    {
+    if !place.may_exist() {
         bail!("there is no archive in `{place}`");
     }
     Archive::open(&place).context("failed to open the archive")

@@ -11,13 +11,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use comfy_table::{ContentArrangement, Table, presets};
-use hemostat_archive::{
-    Archive, KeyRing, Loss, PartitionReport, Place, Progress, PublicKey, Report, Witness, verify,
-};
+use hemostat_archive::{KeyRing, Loss, PartitionReport, Progress, PublicKey, Report, Witness, verify};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::cli::{self, FromArgs};
+use crate::source::open_archive;
 
 /// What to verify with.
 #[derive(Debug, Args)]
@@ -71,18 +70,13 @@ pub(crate) async fn run(args: &VerifyArgs, from: &FromArgs) -> anyhow::Result<bo
         cli::command().error(missing, "name the archive to verify: --archive PLACE").exit();
     };
     from.refuse_recording("verify")?;
-    let place: Place = place.parse()?;
-    if !place.may_exist() {
-        // To open it would make it.
-        bail!("there is no archive in `{place}`");
-    }
+    let archive = open_archive(place)?;
     let key = read(&args.key)?.with_context(|| format!("there is no key in `{}`", args.key.display()))?;
     let key = PublicKey::from_pem(&key)
         .with_context(|| format!("failed to read the key in `{}`", args.key.display()))?;
     let seen = args.witness.as_deref().map(read).transpose()?.flatten();
     let witness = args.witness.as_ref().map(|_| Witness::read(seen.as_deref().unwrap_or_default()));
 
-    let archive = Archive::open(&place)?;
     let bar = progress_bar();
     let report = verify(&archive, KeyRing::of(key), witness.as_ref(), &mut |progress| {
         show_progress(&bar, progress);
@@ -99,7 +93,7 @@ pub(crate) async fn run(args: &VerifyArgs, from: &FromArgs) -> anyhow::Result<bo
         Output::Json => {
             let filed = Filed {
                 program: concat!("hemostat-replay ", env!("CARGO_PKG_VERSION")),
-                archive: place.to_string(),
+                archive: place.clone(),
                 verified: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
                 clean: report.is_clean(),
                 report: &report,

@@ -150,8 +150,8 @@ impl RedisLog {
         Ok(self.shared.link.query::<u64>(request, Effect::Read).await? != 0)
     }
 
-    /// Puts a partition of this shadow in the place of that of the log `settings` names, which must not be there yet. The log
-    /// has as many partitions as the shadow.
+    /// Puts a partition of this shadow in the place of that of the log `namespace`, which must not be there yet. The log has
+    /// as many partitions as the shadow.
     ///
     /// # Errors
     /// [`AdoptError::NotEmpty`], and what hinders a connection.
@@ -236,14 +236,6 @@ impl RedisLog {
             call.arg(role.as_str()).arg(timer_member(timer)).arg(timer.due.micros());
         }
         Ok(reply::integer(&self.shared.link.run_one(&SWAP, call, Effect::Write).await?)? == 1)
-    }
-
-    async fn must_be_shadow(&self) -> Result<(), LogError> {
-        if self.is_shadow().await? {
-            return Ok(());
-        }
-        let reason = format!("`{}` is no shadow; nothing is written into it", self.shared.namespace);
-        Err(LogError::Refused { reason, source: None })
     }
 
     /// Sends requests whose answers are of no interest.

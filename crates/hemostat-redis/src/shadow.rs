@@ -41,16 +41,21 @@ impl RedisLog {
         self.shared.link.query(request, Effect::Read).await
     }
 
+    /// Refuses to go on where this is no shadow.
+    pub(crate) async fn must_be_shadow(&self) -> Result<(), LogError> {
+        if self.is_shadow().await? {
+            return Ok(());
+        }
+        let reason = format!("the log `{}` is no shadow; nothing of it is changed", self.shared.namespace);
+        Err(LogError::Refused { reason, source: None })
+    }
+
     /// Takes everything out of a shadow but its mark; answers with how many keys went.
     ///
     /// # Errors
     /// [`LogError::Refused`] when it is none. After another error some may be left; the call can be repeated.
     pub async fn clear_shadow(&self) -> Result<u64, LogError> {
-        if !self.is_shadow().await? {
-            let reason =
-                format!("the log `{}` is no shadow; nothing is taken out of it", self.shared.namespace);
-            return Err(LogError::Refused { reason, source: None });
-        }
+        self.must_be_shadow().await?;
         let mut count = 0;
         for partition in self.shared.partitions() {
             count += self.clear(partition).await?;

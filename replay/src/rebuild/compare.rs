@@ -252,12 +252,20 @@ impl Made {
                 self.take(*partition, *seq, record);
             }
         }
-        while let Some(read) = self.source.next().await? {
+        // On a log that goes on without end the end is where every partition is behind its number.
+        while !(self.source.is_live() && up_to.keys().all(|partition| self.is_behind(*partition)))
+            && let Some(read) = self.source.next().await?
+        {
             for (partition, record) in read {
                 self.take(partition, up_to.get(&partition).copied().unwrap_or(0), record);
             }
         }
         Ok(())
+    }
+
+    /// Whether an entry was read that stands behind the number that was asked for.
+    fn is_behind(&self, partition: u16) -> bool {
+        self.behind.get(&partition).is_some_and(|behind| !behind.is_empty())
     }
 
     fn take(&mut self, partition: u16, up_to: u64, record: Record) {

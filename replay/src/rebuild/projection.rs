@@ -4,7 +4,6 @@
 //! entries. Deadlines that were put off are as they were first; they come too early, and are put off again.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use hemostat_agent::log::{Cursors, EntryId, FIELD_EVENT, FIELD_PREV, FIELD_SEQ, StreamName, last_key};
 use hemostat_archive::Record;
@@ -52,6 +51,10 @@ impl Projection {
         self.numbers = Some((self.numbers.map_or(record.seq, |(first, _)| first), record.seq));
         let end = self.ends.entry(record.stream.clone()).or_default();
         *end = record.id.max(*end);
+        if record.stream.event_type() == EventType::ContainerSample {
+            // Nothing is decided on it.
+            return;
+        }
         match record.event() {
             Some(Ok(event)) => self.event(record, event),
             Some(Err(_)) | None => self.unread += 1,
@@ -60,9 +63,6 @@ impl Projection {
 
     fn event(&mut self, record: &Record, event: Event) {
         let (id, written) = (event.envelope.id, record.id.time());
-        if event.event_type() == EventType::ContainerSample {
-            return;
-        }
         self.states.fold(Position { partition: self.partition, seq: record.seq }, &event);
         if let Some(subject) = &event.envelope.subject {
             self.latest.insert((record.stream.clone(), subject.clone()), record.id);
@@ -147,11 +147,11 @@ fn answered(event: &Event) -> Option<EventId> {
     }
 }
 
+#[cfg(test)]
+mod tests;
+
 /// The earliest of the entries that a restored log must hold of a stream: those that a group has not dealt with.
 pub(super) fn needed_after(positions: &Cursors, stream: &StreamName) -> Option<EntryId> {
     let of_stream = positions.positions.iter().filter(|((_, of), _)| of == stream);
     of_stream.map(|(_, cursor)| *cursor).min()
 }
-
-/// How long ids are of interest before the end of the log.
-pub(super) const KNOWN_FOR: Duration = hemostat_redis::KNOWN_FOR;

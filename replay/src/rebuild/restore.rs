@@ -13,10 +13,10 @@ use hemostat_agent::janitor;
 use hemostat_agent::log::{Cursors, EntryId, EntryRef, EventLog as _, Partition, Stored, StreamName};
 use hemostat_archive::{Archive, Head, Loss, Reader, Record, Sealer, Selection, Signed};
 use hemostat_event::{EventType, Role, Source, Timestamp};
-use hemostat_redis::{RedisLog, RedisSettings};
+use hemostat_redis::{KNOWN_FOR, RedisLog, RedisSettings};
 use serde::Serialize;
 
-use super::projection::{KNOWN_FOR, Projection, needed_after};
+use super::projection::{Projection, needed_after};
 use crate::cli::{FromArgs, OutputArgs};
 use crate::source::{decisions, open_archive};
 use crate::{rules, screen};
@@ -91,6 +91,7 @@ pub(crate) async fn run(from: &FromArgs, args: &RestoreArgs) -> anyhow::Result<b
         bail!("name the archive (--archive) and the Redis that becomes the log (--redis)");
     };
     from.refuse_recording("restore")?;
+    let rules = rules::rules(&args.set)?;
     let archive = open_archive(place)?;
     let there = archive.partitions().await.context("failed to list the archive")?;
     if there.is_empty() {
@@ -103,7 +104,6 @@ pub(crate) async fn run(from: &FromArgs, args: &RestoreArgs) -> anyhow::Result<b
     let settings = RedisSettings { url: url.clone(), namespace, partitions: Some(count) };
     let shadow = RedisLog::shadow(settings).await.context("failed to open the Redis at --redis")?;
     shadow.clear_shadow().await?;
-    let rules = rules::rules(&args.set)?;
     let restore = Restore { archive: &archive, shadow: &shadow, args, count, responder: rules.responder };
     let wanted = there.into_iter().filter(|number| args.only.is_empty() || args.only.contains(number));
     let wanted: Vec<_> = wanted.collect();

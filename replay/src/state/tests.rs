@@ -22,11 +22,7 @@ use super::*;
 proptest! {
     #[test]
     fn folding_a_prefix_and_going_on_is_folding_the_whole(log in logs(), cut in 0.0..1.0f64) {
-        let cut = (log.len() as f64 * cut) as usize;
-        let mut states = States::default();
-        for (position, event) in &log[..cut] {
-            states.fold(*position, event);
-        }
+        let (cut, mut states) = folded_up_to(&log, cut);
         let known: Vec<_> = states.known().collect();
         let at_cut = known_at(end(), &log[..cut]);
         prop_assert_eq!(known.len(), at_cut.len());
@@ -41,11 +37,7 @@ proptest! {
 
     #[test]
     fn folding_on_from_a_stored_state_is_folding_the_whole(log in logs(), cut in 0.0..1.0f64) {
-        let cut = (log.len() as f64 * cut) as usize;
-        let mut states = States::default();
-        for (position, event) in &log[..cut] {
-            states.fold(*position, event);
-        }
+        let (cut, mut states) = folded_up_to(&log, cut);
         let stored = states.stored();
         for (position, event) in &log[cut..] {
             states.fold(*position, event);
@@ -75,6 +67,16 @@ proptest! {
         prop_assert_eq!(&known_at(Point::Time(event.envelope.time), &log), &before);
         prop_assert_eq!(changes(&before, &before), []);
     }
+}
+
+/// Where a part of the log ends, and the states there.
+fn folded_up_to(log: &[(Position, Event)], part: f64) -> (usize, States) {
+    let cut = (log.len() as f64 * part) as usize;
+    let mut states = States::default();
+    for (position, event) in &log[..cut] {
+        states.fold(*position, event);
+    }
+    (cut, states)
 }
 
 /// A stored state, and the events of `role` about its container that come after it, as a replica goes on.

@@ -90,6 +90,63 @@ async fn nothing_is_written_where_it_must_not_be() {
 }
 
 #[tokio::test]
+async fn groups_and_streams_go_on_where_they_were() {
+    let redis = TestRedis::start().await.expect("a redis-server");
+    let rig = given(Story::told).await;
+    // Nothing is young enough to be put back but what a group has not dealt with.
+    let young = ["restore", "--keep", "1s", "--keep-samples", "1s", "--redis", &redis.url()];
+    let restored = rig.archive(&young);
+    assert_eq!(code(&restored), 0, "{}", err(&restored));
+    let log = redis.log().await.expect("the log is there");
+    let cursors = log.cursors(Partition(0)).await.expect("the log is there");
+    let done = rig.story.place_of(EventType::RemediationComplete);
+    let group = (Role::Alert, StreamName::Type(EventType::RemediationComplete));
+    assert_eq!((cursors.seq, cursors.positions), (rig.story.len() as u64, [(group, done)].into()));
+    for kind in [EventType::RemediationComplete, EventType::HealthAlert, EventType::ContainerSample] {
+        assert!(events(&log, kind).await.is_empty(), "{kind}");
+        let info: String = redis
+            .command(&[
+                "EVAL",
+                "return redis.call('XINFO', 'STREAM', KEYS[1])[8]",
+                "1",
+                &format!("hemostat:{{0}}:{kind}"),
+            ])
+            .await
+            .expect("the stream is there");
+        let last = rig.story.events().iter().enumerate().rfind(|(_, event)| event.event_type() == kind);
+        let (place, event) = last.expect("the story has it");
+        assert_eq!(info, format!("{}-{}", event.envelope.time.millis(), place + 1), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn states_that_know_more_than_the_archive_are_left_alone() {
+    let redis = TestRedis::start().await.expect("a redis-server");
+    let rig = given(|| Story::told().without_body_of(24)).await;
+    let restored = rig.archive(&restore(&redis, &[]));
+    assert!(out(&restored).contains("1 entries have no body any more"), "{}", out(&restored));
+    let state = "hemostat:{0}:state:analyzer";
+    redis.command::<i64>(&["HSET", state, "h1/web", "1 \u{80}"]).await.expect("Redis answers");
+    let rebuild = rig.archive(&["rebuild", "--redis", &redis.url()]);
+    assert_eq!(code(&rebuild), 3, "{}", out(&rebuild));
+    assert!(err(&rebuild).contains("left as they are"), "{}", err(&rebuild));
+    let left: String = redis.command(&["HGET", state, "h1/web"]).await.expect("Redis answers");
+    assert_eq!(left, "1 \u{80}");
+}
+
+#[tokio::test]
+async fn only_the_last_life_of_a_log_is_restored_and_judged() {
+    let redis = TestRedis::start().await.expect("a redis-server");
+    let rig = given(|| Story::told().begun_anew(30)).await;
+    let restored = rig.archive(&restore(&redis, &["-o", "json"]));
+    assert!(err(&restored).contains("began anew"), "{}", err(&restored));
+    let partition = &json(&restored)["partitions"][0];
+    assert_eq!((partition["seq"].as_u64(), partition["states"].as_u64()), (Some(30), Some(0)));
+    let check = rig.archive(&["rebuild", "--check", "--redis", &redis.url()]);
+    assert_eq!(code(&check), 0, "{}{}", out(&check), err(&check));
+}
+
+#[tokio::test]
 async fn an_archive_that_lacks_something_is_refused() {
     let redis = TestRedis::start().await.expect("a redis-server");
     let rig = given(Story::told).await;
@@ -105,15 +162,28 @@ async fn an_archive_that_lacks_something_is_refused() {
     assert!(err(&nothing).contains("no partition 9"), "{}", err(&nothing));
     // The last segment goes, and the tip stays.
     let last: Vec<_> =
-        files().into_iter().filter(|file| file.to_string_lossy().contains("s0000000002")).collect();
+        files().into_iter().filter(|file| file.to_string_lossy().contains("s0000000003")).collect();
     assert_eq!(last.len(), 2, "{last:?}");
     last.iter().for_each(|file| std::fs::remove_file(file).expect("it can be removed"));
     let cut = rig.archive(&restore(&redis, &[]));
     assert_eq!(code(&cut), 3);
-    assert!(err(&cut).contains("its tip says 2") && err(&cut).contains("--with-gaps"), "{}", err(&cut));
+    assert!(err(&cut).contains("its tip says 3") && err(&cut).contains("--with-gaps"), "{}", err(&cut));
     assert_eq!(keys(&redis).await, 0, "nothing is left behind");
     let all_the_same = rig.archive(&restore(&redis, &["--with-gaps"]));
     assert_eq!(code(&all_the_same), 0, "{}", err(&all_the_same));
+
+    let other = TestRedis::start().await.expect("a redis-server");
+    let rig = given(Story::told).await;
+    let folder = rig.folder.path().join("archive/p00000");
+    for file in std::fs::read_dir(&folder).expect("it is there") {
+        let file = file.expect("it can be listed").path();
+        if file.to_string_lossy().contains("s0000000002") {
+            std::fs::remove_file(file).expect("it can be removed");
+        }
+    }
+    let gap = rig.archive(&restore(&other, &[]));
+    assert_eq!(code(&gap), 3, "{}", out(&gap));
+    assert!(err(&gap).contains("1 of its segments do not follow"), "{}", err(&gap));
 
     let elsewhere = rig.folder.path().join("nowhere");
     let missing =

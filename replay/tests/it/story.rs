@@ -19,17 +19,22 @@ pub(super) const START: &str = "2026-11-24T06:00:00Z";
 /// What a container writes that wants to be more than text.
 pub(super) const HOSTILE: &str = "</pre><script>alert(1)</script>\u{1b}[2J| [x](http://evil.example) ```";
 
+/// The group whose place the heads tell: it has dealt with the outcome of the plan.
+pub(super) const DEALT_WITH: &str = "alert remediation_complete";
+
 /// The log in the making.
 pub(super) struct Story {
     events: Vec<Event>,
     /// The number of the entry whose body was taken out of the archive.
     taken: Option<u64>,
+    /// How many samples stand in a second life of the log.
+    anew: u64,
 }
 
 impl Story {
     /// Twenty minutes of samples; dies at second 600, is alerted at 602, restarted, verified, and well at 620.
     pub(super) fn told() -> Self {
-        let mut story = Self { events: Vec::new(), taken: None };
+        let mut story = Self { events: Vec::new(), taken: None, anew: 0 };
         for second in (0..600).step_by(30) {
             story.sample("h1/web", second);
         }
@@ -88,6 +93,17 @@ impl Story {
         &self.events
     }
 
+    /// The same, after which the log was lost and began anew, with so many samples.
+    pub(super) fn begun_anew(self, samples: u64) -> Self {
+        Self { anew: samples, ..self }
+    }
+
+    /// Where the entry about an event stands in its stream.
+    pub(super) fn place_of(&self, kind: EventType) -> EntryId {
+        let seq = self.events.iter().position(|event| event.event_type() == kind).expect("the story has it");
+        entry_id(seq as u64 + 1, &self.events[seq])
+    }
+
     /// The id of the incident.
     pub(super) fn incident() -> String {
         IncidentId::opened(&web(), at(600)).to_string()
@@ -104,24 +120,39 @@ impl Story {
         self.events.len()
     }
 
-    /// Archives the log in two segments.
+    /// Archives the log in three segments, and its second life in another.
     pub(super) fn archive(&self, folder: &Path) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let archive = Archive::open(&Place::Folder(folder.to_owned())).unwrap();
             let key = PrivateKey::generate();
             let mut sealer = Sealer::new(0, None);
-            for (place, event) in self.events.iter().enumerate() {
-                let whole = record(place as u64 + 1, event);
-                let is_taken = self.taken == Some(whole.seq);
+            let mut cursors = BTreeMap::new();
+            let told = EventType::Notification;
+            if self.events.iter().any(|event| event.event_type() == told) {
+                cursors
+                    .insert(DEALT_WITH.to_owned(), self.place_of(EventType::RemediationComplete).to_string());
+            }
+            let anew: Vec<_> = (0..self.anew).map(|n| self.sample_anew(n)).collect();
+            for (place, event) in self.events.iter().chain(&anew).enumerate() {
+                let seq = if place < self.len() { place } else { place - self.len() } as u64 + 1;
+                let whole = record(seq, event);
+                let is_taken = place < self.len() && self.taken == Some(whole.seq);
                 sealer.push(&if is_taken { whole.without_body() } else { whole });
-                if place == 22 || place + 1 == self.len() {
-                    let sealed = sealer.seal(&key, BTreeMap::new(), 0, "test").unwrap();
+                if [10, 22].contains(&place) || [self.len(), self.len() + anew.len()].contains(&(place + 1)) {
+                    let sealed = sealer.seal(&key, cursors.clone(), 0, "test").unwrap();
                     assert!(archive.publish(sealed.object, &sealed.head, &key).await.unwrap());
                     sealer.published(sealed.head);
                 }
             }
         });
+    }
+
+    /// A sample of the second life, the day after.
+    fn sample_anew(&self, n: u64) -> Event {
+        let mut event = self.events[0].clone();
+        event.envelope.time = at(86_400 + n);
+        event
     }
 
     fn sample(&mut self, subject: &str, second: u64) {
@@ -173,8 +204,11 @@ impl Story {
 
 fn record(seq: u64, event: &Event) -> Record {
     let fields = [(FIELD_SEQ, seq.to_string().into_bytes()), (FIELD_EVENT, codec::encode(event))];
-    let id = EntryId { ms: event.envelope.time.millis(), n: seq };
-    Record::read(StreamName::of(event), id, &fields, [7; 16]).expect("it has a number")
+    Record::read(StreamName::of(event), entry_id(seq, event), &fields, [7; 16]).expect("it has a number")
+}
+
+fn entry_id(seq: u64, event: &Event) -> EntryId {
+    EntryId { ms: event.envelope.time.millis(), n: seq }
 }
 
 fn at(second: u64) -> Timestamp {

@@ -260,6 +260,24 @@ async fn what_retention_does_not_keep_expires_beside_the_sealing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_head_tells_of_a_group_that_is_ahead_of_the_archive() {
+    let mut given = Given::new();
+    given.settings = Settings { bytes: 1, age: Duration::from_secs(3_600) };
+    given.append(1..=50).await;
+    let last = given.stored().await[49].at.id;
+    EventLog::advance(&given.log, Role::Alert, P0, &[(STREAM, last)]).await.unwrap();
+    let running = given.start("a", given.key());
+    let heads = given.until(50).await;
+    running.stop().await;
+    assert!(2 < heads.len(), "{}", heads.len());
+    for head in &heads {
+        let read: EntryId = head.statement.positions[&STREAM.to_string()].parse().unwrap();
+        let ahead = |cursor: &String| read < cursor.parse().unwrap();
+        assert!(!head.statement.cursors.values().any(ahead), "{head:#?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_intent_is_sealed_without_waiting() {
     let mut given = Given::new();
     given.settings.age = Duration::from_secs(3_600);

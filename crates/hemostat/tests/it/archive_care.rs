@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use hemostat_agent::log::{FIELD_EVENT, StreamName};
 use hemostat_archive::{Body, KeyRing, PublicKey, Reader, Record, Report, Selection, verify};
@@ -254,17 +254,14 @@ impl Given {
 
     /// Lets expire until so many are expired.
     async fn expired(&self, count: usize) {
-        let began = Instant::now();
-        loop {
+        let expire = || async {
             let told = self.ask(&["expire"]);
             let records = self.records().await;
             let leaves = records.iter().filter(|record| matches!(record.body, Body::Leaf(_))).count();
-            if leaves == count {
-                return;
-            }
-            assert!(began.elapsed() < LIMIT && leaves < count, "{leaves} of {count} are expired: {told}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+            assert!(leaves <= count, "{leaves} of {count} are expired: {told}");
+            (leaves == count).then_some(())
+        };
+        hemostat_docker::testing::eventually("what is due has expired", LIMIT, expire).await;
     }
 
     /// The orders in the log.

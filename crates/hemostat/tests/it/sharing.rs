@@ -2,7 +2,7 @@
 //! no container is restarted twice, also while one of each is killed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hemostat_agent::containers::Containers;
 use hemostat_docker::testing::Lab;
@@ -60,11 +60,8 @@ async fn share(kill: bool) {
         ["analyzer", "responder"].map(|role| Process::start(&mut command(role, "two"))).into();
 
     // All of them are there before there is anything to share.
-    let began = Instant::now();
-    while rig.log.agents().await.expect("the log is there").len() < 4 {
-        assert!(began.elapsed() < LIMIT, "not all agents have come");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let all = || async { (rig.log.agents().await.expect("the log is there").len() == 4).then_some(()) };
+    hemostat_docker::testing::eventually("two of each agent", LIMIT, all).await;
     let now = rig.log.now().await.expect("the log's clock");
     let alerts: Vec<Event> =
         (0..ALERTS).map(|number| alert(&host, &containers[number % CONTAINERS], number, now)).collect();

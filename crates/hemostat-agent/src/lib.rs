@@ -8,6 +8,7 @@ pub mod containers;
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
 pub mod diagnostician;
+pub mod exporter;
 pub mod health;
 pub mod identity;
 #[cfg(test)]

@@ -49,7 +49,7 @@ pub use fields::{
 };
 pub use lag::{Counted, Cursors, GroupStatus};
 pub use place::{EntryId, EntryIdError, EntryRef, Partition, StreamName, crc16};
-pub use pressure::Pressure;
+pub use pressure::{Calls, Operations, Pressure};
 pub use redrive::{Redrive, Redriven, last_key, quoted_bytes};
 pub use retention::{Abandoned, HeldBy, Shelter, Trim, Trimmed};
 
@@ -435,6 +435,12 @@ pub trait EventLog: Send + Sync {
 
     /// How much room the part of the log has that holds a partition.
     async fn pressure(&self, partition: Partition) -> Result<Pressure, LogError>;
+
+    /// What the servers of the log have done since they started, all of them together; nothing where the log has no
+    /// servers.
+    async fn operations(&self) -> Result<Operations, LogError> {
+        Ok(Operations::new())
+    }
 
     /// Trims one step. May be repeated, by anybody and at any time.
     async fn trim(&self, step: &Trim) -> Result<Trimmed, LogError>;

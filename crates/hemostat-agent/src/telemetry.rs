@@ -1,24 +1,25 @@
 //! What operators see of an agent: one method per observable fact, which writes the log line and the metric.
 //!
-//! Metric names live in [`names`] and nowhere else.
+//! Metrics are declared in [`names`] and nowhere else.
 
 use std::any::Any;
 use std::fmt;
 use std::time::Duration;
 
-use hemostat_event::{
-    ActionKind, Channel, ContainerId, Data, DeadLetter, Event, Outcome, Role, Subject, Timestamp,
-};
+use hemostat_core::project::metrics::{delivery_word, outcome_word, verdict_word};
+use hemostat_event::{ActionKind, Channel, ContainerId, Data, DeadLetter, Event, Role, Subject, Timestamp};
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 use tracing::{debug, error, info, warn};
 
+use self::metric::Metric;
 use crate::containers::EngineError;
 use crate::log::{Abandoned, GroupStatus, LogError, Pressure, StreamName, Trimmed};
 
 mod archive;
 mod groups;
+pub mod metric;
 pub mod names;
 #[cfg(test)]
 mod tests;
@@ -69,66 +70,37 @@ impl Telemetry {
     #[must_use]
     pub fn new(version: &str) -> Self {
         let registry = Registry::new();
-        let info = int_gauges(&registry, names::BUILD_INFO, "Version of this process.", &["version"]);
-        info.with_label_values(&[version]).set(1);
         let r = &registry;
-        let by_role = |name, help| counters(r, name, help, &["role"]);
+        int_gauges(r, names::BUILD_INFO).with_label_values(&[version]).set(1);
         Self {
-            events: counters(r, names::EVENTS, "Events appended.", &["role", "type"]),
-            samples: counter(r, names::SAMPLES, "Samples appended."),
-            samples_shed: counter(r, names::SAMPLES_SHED, "Samples that were not appended."),
-            inputs: by_role(names::INPUTS, "Inputs dealt with to the end."),
-            input_seconds: histograms(
-                r,
-                names::INPUT_SECONDS,
-                "First decision to acknowledgement.",
-                "role",
-                &FAST,
-            ),
-            input_failures: by_role(names::INPUT_FAILURES, "Failed tries to deal with an input."),
-            dead_letters: by_role(names::DEAD_LETTERS, "Inputs that became dead letters."),
-            conflicts: by_role(names::CONFLICTS, "Commits that found another version of the state."),
-            fenced: by_role(names::FENCED, "Commits refused because the input was somebody else's."),
-            early: by_role(
-                names::EARLY,
-                "Commits that had to wait for an earlier input about the container.",
-            ),
-            log_errors: by_role(names::LOG_ERRORS, "Failed requests to the event log."),
-            engine_errors: counters(
-                r,
-                names::ENGINE_ERRORS,
-                "Failed requests to the engine.",
-                &["operation"],
-            ),
-            engine_events_dropped: counter(
-                r,
-                names::ENGINE_EVENTS_DROPPED,
-                "Engine events that were dropped.",
-            ),
-            containers: gauge(r, names::CONTAINERS, "Containers watched."),
-            monitor_active: gauge(
-                r,
-                names::MONITOR_ACTIVE,
-                "Whether this monitor holds the lease of its engine.",
-            ),
-            cycle_seconds: histogram(r, names::CYCLE_SECONDS, "Time of one polling cycle.", &FAST),
-            detection_seconds: histogram(
-                r,
-                names::DETECTION_SECONDS,
-                "Engine event to alert in the log.",
-                &FAST,
-            ),
-            alerts: counters(r, names::ALERTS, "Health alerts.", &["severity"]),
-            anomalies: counters(r, names::ANOMALIES, "Anomalies in alerts.", &["kind"]),
-            actions: counters(r, names::ACTIONS, "Outcomes of plans.", &["action", "outcome"]),
-            action_seconds: histograms(r, names::ACTION_SECONDS, "Time an action took.", "action", &SLOW),
-            verified: counters(r, names::VERIFIED, "Verdicts of verification.", &["verdict"]),
-            notifications: counters(r, names::NOTIFICATIONS, "Notifications.", &["channel", "outcome"]),
+            events: counters(r, names::EVENTS),
+            samples: counter(r, names::SAMPLES),
+            samples_shed: counter(r, names::SAMPLES_SHED),
+            inputs: counters(r, names::INPUTS),
+            input_seconds: histograms(r, names::INPUT_SECONDS, &FAST),
+            input_failures: counters(r, names::INPUT_FAILURES),
+            dead_letters: counters(r, names::DEAD_LETTERS),
+            conflicts: counters(r, names::CONFLICTS),
+            fenced: counters(r, names::FENCED),
+            early: counters(r, names::EARLY),
+            log_errors: counters(r, names::LOG_ERRORS),
+            engine_errors: counters(r, names::ENGINE_ERRORS),
+            engine_events_dropped: counter(r, names::ENGINE_EVENTS_DROPPED),
+            containers: gauge(r, names::CONTAINERS),
+            monitor_active: gauge(r, names::MONITOR_ACTIVE),
+            cycle_seconds: histogram(r, names::CYCLE_SECONDS, &FAST),
+            detection_seconds: histogram(r, names::DETECTION_SECONDS, &FAST),
+            alerts: counters(r, names::ALERTS),
+            anomalies: counters(r, names::ANOMALIES),
+            actions: counters(r, names::ACTIONS),
+            action_seconds: histograms(r, names::ACTION_SECONDS, &SLOW),
+            verified: counters(r, names::VERIFIED),
+            notifications: counters(r, names::NOTIFICATIONS),
             groups: groups::Groups::register(r),
             archive: archive::Archive::register(r),
-            trimmed: counters(r, names::TRIMMED, "Entries trimmed away.", &["stream"]),
-            groups_reaped: counter(r, names::GROUPS_REAPED, "Groups taken away for lack of members."),
-            agent_restarts: by_role(names::AGENT_RESTARTS, "Restarts of an agent after a failure."),
+            trimmed: counters(r, names::TRIMMED),
+            groups_reaped: counter(r, names::GROUPS_REAPED),
+            agent_restarts: counters(r, names::AGENT_RESTARTS),
             registry,
         }
     }
@@ -175,11 +147,7 @@ impl Telemetry {
                 );
             }
             Data::RemediationVerified(verified) => {
-                let verdict = match verified.verdict {
-                    hemostat_event::Verification::Verified => "verified",
-                    hemostat_event::Verification::NotFixed => "not_fixed",
-                    hemostat_event::Verification::Unknown => "unknown",
-                };
+                let verdict = verdict_word(verified.verdict);
                 self.verified.with_label_values(&[verdict]).inc();
                 info!(container = verified.container.name, verdict, detail = verified.detail, "verification");
             }
@@ -401,25 +369,6 @@ impl Telemetry {
     }
 }
 
-fn outcome_word(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Success => "success",
-        Outcome::Failed { .. } => "failed",
-        Outcome::Rejected { .. } => "rejected",
-        Outcome::NotApplicable { .. } => "not_applicable",
-        Outcome::Unknown { .. } => "unknown",
-    }
-}
-
-fn delivery_word(delivery: &hemostat_event::Delivery) -> &'static str {
-    match delivery {
-        hemostat_event::Delivery::Sent { .. } => "sent",
-        hemostat_event::Delivery::Deduplicated => "deduplicated",
-        hemostat_event::Delivery::Grouped { .. } => "grouped",
-        hemostat_event::Delivery::Failed { .. } => "failed",
-    }
-}
-
 /// An error and its sources in one line.
 #[must_use]
 pub fn chain(error: &dyn std::error::Error) -> String {
@@ -443,40 +392,40 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
 const NAME: &str = "metric names are valid";
 const ONCE: &str = "every metric is registered once";
 
-fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-    let metric = IntCounterVec::new(Opts::new(name, help), labels).expect(NAME);
+fn counters(registry: &Registry, of: Metric) -> IntCounterVec {
+    let metric = IntCounterVec::new(Opts::new(of.name, of.help), of.labels).expect(NAME);
     registry.register(Box::new(metric.clone())).expect(ONCE);
     metric
 }
 
-fn counter(registry: &Registry, name: &str, help: &str) -> IntCounter {
-    let metric = IntCounter::new(name, help).expect(NAME);
+fn counter(registry: &Registry, of: Metric) -> IntCounter {
+    let metric = IntCounter::new(of.name, of.help).expect(NAME);
     registry.register(Box::new(metric.clone())).expect(ONCE);
     metric
 }
 
-fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
-    let metric = IntGauge::new(name, help).expect(NAME);
+fn gauge(registry: &Registry, of: Metric) -> IntGauge {
+    let metric = IntGauge::new(of.name, of.help).expect(NAME);
     registry.register(Box::new(metric.clone())).expect(ONCE);
     metric
 }
 
-fn int_gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-    let metric = IntGaugeVec::new(Opts::new(name, help), labels).expect(NAME);
+fn int_gauges(registry: &Registry, of: Metric) -> IntGaugeVec {
+    let metric = IntGaugeVec::new(Opts::new(of.name, of.help), of.labels).expect(NAME);
     registry.register(Box::new(metric.clone())).expect(ONCE);
     metric
 }
 
-fn histogram(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> Histogram {
-    let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+fn histogram(registry: &Registry, of: Metric, buckets: &[f64]) -> Histogram {
+    let options = HistogramOpts::new(of.name, of.help).buckets(buckets.to_vec());
     let metric = Histogram::with_opts(options).expect(NAME);
     registry.register(Box::new(metric.clone())).expect(ONCE);
     metric
 }
 
-fn histograms(registry: &Registry, name: &str, help: &str, label: &str, buckets: &[f64]) -> HistogramVec {
-    let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-    let metric = HistogramVec::new(options, &[label]).expect(NAME);
+fn histograms(registry: &Registry, of: Metric, buckets: &[f64]) -> HistogramVec {
+    let options = HistogramOpts::new(of.name, of.help).buckets(buckets.to_vec());
+    let metric = HistogramVec::new(options, of.labels).expect(NAME);
     registry.register(Box::new(metric.clone())).expect(ONCE);
     metric
 }

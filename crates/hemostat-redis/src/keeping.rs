@@ -1,11 +1,12 @@
 //! What the log keeps and for whom: trimming, abandoned groups, signs of life of a group's members.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use hemostat_agent::log::{
-    Abandoned, EntryId, HeldBy, LogError, Membership, Partition, Pressure, Shelter, StreamName, Trim, Trimmed,
+    Abandoned, Calls, EntryId, HeldBy, LogError, Membership, Operations, Partition, Pressure, Shelter,
+    StreamName, Trim, Trimmed,
 };
 use hemostat_event::{Role, Timestamp};
 use tokio::time::Instant;
@@ -126,6 +127,41 @@ pub(crate) async fn pressure(shared: &Shared, partition: Partition) -> Result<Pr
     // What replicas and the append-only file have to be sent does not count against the limit.
     let used = number("used_memory").saturating_sub(number("mem_not_counted_for_evict"));
     Ok(Pressure { used, limit: Some(number("maxmemory")).filter(|limit| *limit != 0) })
+}
+
+/// The statistics of every server that has a partition, each server once.
+pub(crate) async fn operations(shared: &Shared) -> Result<Operations, LogError> {
+    let (mut operations, mut servers) = (Operations::new(), BTreeSet::new());
+    for partition in shared.partitions() {
+        let mut request = redis::cmd("INFO");
+        request.arg("server").arg("commandstats");
+        let info: String = shared.link.query_at(partition, request, Effect::Read).await?;
+        let server = info.lines().find_map(|line| line.strip_prefix("run_id:")).unwrap_or_default();
+        if !servers.insert(server.to_owned()) {
+            continue;
+        }
+        for (command, calls) in info.lines().filter_map(statistics) {
+            let sum: &mut Calls = operations.entry(command.to_owned()).or_default();
+            sum.done += calls.done;
+            sum.failed += calls.failed;
+        }
+        if !shared.link.is_cluster() {
+            break;
+        }
+    }
+    Ok(operations)
+}
+
+/// A line such as `cmdstat_xadd:calls=2,usec=64,usec_per_call=32.00,rejected_calls=0,failed_calls=1`.
+fn statistics(line: &str) -> Option<(&str, Calls)> {
+    let (command, figures) = line.trim_end().strip_prefix("cmdstat_")?.split_once(':')?;
+    let number = |wanted: &str| -> u64 {
+        let figures = figures.split(',').filter_map(|figure| figure.split_once('='));
+        figures.filter(|(name, _)| *name == wanted).find_map(|(_, value)| value.parse().ok()).unwrap_or(0)
+    };
+    let failed = number("failed_calls");
+    let done = number("calls").saturating_sub(failed);
+    Some((command, Calls { done, failed: failed + number("rejected_calls") }))
 }
 
 pub(crate) async fn trim(shared: &Shared, step: &Trim) -> Result<Trimmed, LogError> {

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use hemostat_agent::log::{
     Abandoned, AgentPresence, Commit, CommitAnswer, CommitInput, Cursors, Entry, EntryId, EntryRef, EventLog,
-    GroupReader, GroupStatus, Lease, LogError, Membership, Partition, Pressure, Redriven, Stored, StreamName,
-    Trim, Trimmed, Versioned, letter_event,
+    GroupReader, GroupStatus, Lease, LogError, Membership, Operations, Partition, Pressure, Redriven, Stored,
+    StreamName, Trim, Trimmed, Versioned, letter_event,
 };
 use hemostat_core::role::Timer;
 use hemostat_event::{DeadLetter, Event, EventType, HostName, Role, Source, Subject, Timestamp};
@@ -457,6 +457,10 @@ impl EventLog for RedisLog {
 
     async fn pressure(&self, partition: Partition) -> Result<Pressure, LogError> {
         keeping::pressure(&self.shared, partition).await
+    }
+
+    async fn operations(&self) -> Result<Operations, LogError> {
+        keeping::operations(&self.shared).await
     }
 
     async fn trim(&self, step: &Trim) -> Result<Trimmed, LogError> {

@@ -15,12 +15,16 @@
 //! - W-1: after the stop signal [`serve`] ends within half a second, whatever a client does.
 //! - W-2: a client can hold a connection, but not more than a bounded number of them, and none for ever without
 //!   asking something.
+//! - W-3: the metrics of a large log are written one by one as the client takes them, a few answers at a time; what is
+//!   in memory at once is bounded by the largest of them.
 
+mod exposition;
 mod pages;
 mod server;
 
 use std::sync::Arc;
 
+use hemostat_agent::exporter::Exporter;
 use hemostat_agent::health::HealthSource;
 use serde::Serialize;
 
@@ -29,8 +33,10 @@ pub use server::serve;
 /// What is shown.
 #[derive(Clone)]
 pub struct Surface {
-    /// The metrics.
+    /// The metrics of the process.
     pub registry: prometheus::Registry,
+    /// The metrics of the log, where this process reads it along.
+    pub exporter: Option<Arc<Exporter>>,
     /// The health.
     pub health: Arc<dyn HealthSource>,
     /// Who this is.

@@ -2,14 +2,13 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router, middleware};
 use hemostat_agent::health::{PartReport, Report};
-use prometheus::{TEXT_FORMAT, TextEncoder};
 
-use crate::{Surface, VersionInfo};
+use crate::{Surface, VersionInfo, exposition};
 
 /// All pages. `HEAD` is answered like `GET`, without the body.
 pub(crate) fn router(surface: Surface) -> Router {
@@ -19,7 +18,7 @@ pub(crate) fn router(surface: Surface) -> Router {
         .route("/-/ready", get(ready))
         .route("/readyz", get(ready))
         .route("/healthz", get(report))
-        .route("/metrics", get(metrics))
+        .route("/metrics", get(exposition::metrics))
         .route("/version", get(version))
         .route("/", get(index))
         .fallback(nothing)
@@ -71,16 +70,6 @@ async fn report(State(surface): State<Surface>) -> (StatusCode, Json<Report>) {
     let report = surface.health.report();
     let status = if report.live { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(report))
-}
-
-async fn metrics(State(surface): State<Surface>) -> Response {
-    match TextEncoder::new().encode_to_string(&surface.registry.gather()) {
-        Ok(text) => ([(CONTENT_TYPE, format!("{TEXT_FORMAT}; charset=utf-8"))], text).into_response(),
-        Err(error) => {
-            tracing::error!(%error, "the metrics cannot be written");
-            (StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written\n").into_response()
-        }
-    }
 }
 
 async fn version(State(surface): State<Surface>) -> Json<VersionInfo> {

@@ -167,6 +167,6 @@ async fn entries(log: &MemoryLog, stream: &StreamName) -> Vec<EntryId> {
 
 fn reaped(janitor: &Janitor) -> f64 {
     let families = janitor.telemetry.registry().gather();
-    let family = families.iter().find(|family| family.name() == crate::telemetry::names::GROUPS_REAPED);
+    let family = families.iter().find(|family| family.name() == crate::telemetry::names::GROUPS_REAPED.name);
     family.expect("it is registered").get_metric()[0].get_counter().get_value()
 }

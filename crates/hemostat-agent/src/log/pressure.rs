@@ -1,4 +1,6 @@
-//! How much room the log has left.
+//! How much room the log has left, and what its servers have done.
+
+use std::collections::BTreeMap;
 
 /// Memory that the log uses and may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -7,6 +9,18 @@ pub struct Pressure {
     pub used: u64,
     /// Bytes from which on nothing is written any more; absent where there is no limit.
     pub limit: Option<u64>,
+}
+
+/// What a server of the log has done since it started, for everybody: calls by command.
+pub type Operations = BTreeMap<String, Calls>;
+
+/// How often a command was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Calls {
+    /// And done.
+    pub done: u64,
+    /// And refused, or not done for an error.
+    pub failed: u64,
 }
 
 impl Pressure {

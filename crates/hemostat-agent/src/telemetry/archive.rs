@@ -21,19 +21,13 @@ pub(super) struct Archive {
 
 impl Archive {
     pub(super) fn register(r: &Registry) -> Self {
-        let counted = |name, help| counters(r, name, help, &["partition"]);
         Self {
-            segments: counted(names::ARCHIVE_SEGMENTS, "Segments sealed and published."),
-            events: counted(names::ARCHIVE_EVENTS, "Events in published segments."),
-            bytes: counted(names::ARCHIVE_BYTES, "Bytes of published segments."),
-            behind: int_gauges(
-                r,
-                names::ARCHIVE_BEHIND,
-                "Age of the oldest event that was read and is not archived.",
-                &["partition"],
-            ),
-            lost: counted(names::ARCHIVE_LOST, "Numbers missing in the log before they were archived."),
-            errors: counted(names::ARCHIVE_ERRORS, "Failed requests to the archive."),
+            segments: counters(r, names::ARCHIVE_SEGMENTS),
+            events: counters(r, names::ARCHIVE_EVENTS),
+            bytes: counters(r, names::ARCHIVE_BYTES),
+            behind: int_gauges(r, names::ARCHIVE_BEHIND),
+            lost: counters(r, names::ARCHIVE_LOST),
+            errors: counters(r, names::ARCHIVE_ERRORS),
         }
     }
 }

@@ -11,6 +11,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, Opts, Registry};
 
+use super::metric::Metric;
 use super::{NAME, ONCE, names};
 use crate::log::GroupStatus;
 
@@ -33,20 +34,16 @@ struct Series {
 
 impl Groups {
     pub(super) fn register(registry: &Registry) -> Self {
-        let gauges =
-            |name, help| GaugeVec::new(Opts::new(name, help), &["group", "stream", "partition"]).expect(NAME);
+        let gauges = |of: Metric| GaugeVec::new(Opts::new(of.name, of.help), of.labels).expect(NAME);
         let groups = Self(Arc::new(Series {
-            known: gauges(names::GROUP_LAG_KNOWN, "Whether the numbers of the group are exact."),
-            unread: gauges(names::GROUP_UNREAD, "Entries never delivered to the group."),
-            pending: gauges(names::GROUP_PENDING, "Entries delivered to the group and not acknowledged."),
-            unread_age: gauges(names::GROUP_UNREAD_AGE, "Age of the oldest entry never delivered."),
-            pending_age: gauges(names::GROUP_PENDING_AGE, "Age of the oldest pending entry."),
-            margin: gauges(
-                names::GROUP_MARGIN,
-                "Log time between the oldest entry of the stream and the oldest one the group needs.",
-            ),
-            lost: gauges(names::GROUP_LOST, "Entries that vanished before the group had dealt with them."),
-            silence: gauges(names::GROUP_SILENCE, "Time since the last sign of life of a member."),
+            known: gauges(names::GROUP_LAG_KNOWN),
+            unread: gauges(names::GROUP_UNREAD),
+            pending: gauges(names::GROUP_PENDING),
+            unread_age: gauges(names::GROUP_UNREAD_AGE),
+            pending_age: gauges(names::GROUP_PENDING_AGE),
+            margin: gauges(names::GROUP_MARGIN),
+            lost: gauges(names::GROUP_LOST),
+            silence: gauges(names::GROUP_SILENCE),
             last: Mutex::default(),
         }));
         registry.register(Box::new(groups.clone())).expect(ONCE);

@@ -18,6 +18,7 @@ fn all_names_are_distinct_begin_alike_and_counters_end_in_total() {
     assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
     assert!(names.iter().all(|name| name.starts_with("hemostat_")), "{names:?}");
     for family in &families {
+        assert!(names::ALL.iter().any(|of| of.name == family.name() && of.by != metric::By::Exporter));
         let counter = family.get_field_type() == prometheus::proto::MetricType::COUNTER;
         assert_eq!(counter, family.name().ends_with("_total"), "{}", family.name());
         assert!(!family.help().is_empty(), "{}", family.name());
@@ -50,9 +51,9 @@ fn what_is_not_known_of_a_group_has_no_series_and_says_so() {
     };
     let lost = GroupStatus { role: Role::Responder, exists: false, pending: 0, ..known.clone() };
     telemetry.groups(&[known, behind, lost], now);
-    let told = |name: &str| -> Vec<(String, f64)> {
+    let told = |of: Metric| -> Vec<(String, f64)> {
         let families = telemetry.registry().gather();
-        let family = families.iter().find(|family| family.name() == name);
+        let family = families.iter().find(|family| family.name() == of.name);
         let metrics = family.map(|family| family.get_metric().to_vec()).unwrap_or_default();
         metrics
             .iter()

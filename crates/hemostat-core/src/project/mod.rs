@@ -8,6 +8,7 @@
 //! - P-2: an event that names no incident belongs to that of its cause, or of the plan or event it speaks of.
 //! - P-3: a log whose beginning was trimmed gives the incidents that its rest tells of.
 
+pub mod metrics;
 mod status;
 mod summary;
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub use conclude::end_unsure;
 use conclude::{due, forgotten};
 pub use judge::Seen;
 use judge::{moot, restarted};
-pub use policy::{Breaker, Permit, Policy, Refusal, StillSick, permit};
+pub use policy::{Breaker, Permit, Policy, Refusal, Standing, StillSick, permit, standing};
 pub use state::State;
 use state::{Intent, Unverified};
 

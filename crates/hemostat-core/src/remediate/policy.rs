@@ -132,6 +132,33 @@ pub struct Permit {
     pub probe: bool,
 }
 
+/// Until when each part of the policy forbids an action on a container; absent where it does not, and in the past where
+/// it does not any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The cooldown.
+    pub cooled: Option<Timestamp>,
+    /// The budget.
+    pub affordable: Option<Timestamp>,
+    /// The breaker; it is half open from then on.
+    pub closed: Option<Timestamp>,
+}
+
+/// How a container stands with the policy; `cooldown_secs` is what its labels ask for.
+#[must_use]
+pub fn standing(policy: &Policy, state: &State, cooldown_secs: Option<u64>) -> Standing {
+    let cooldown = cooldown_secs.map_or(policy.cooldown, Duration::from_secs).max(policy.cooldown);
+    let starts = state.starts(policy.dry_run);
+    // The start that has to leave the window before another one fits.
+    let blocking = starts.iter().rev().nth(policy.budget.saturating_sub(1) as usize);
+    let open_for = policy.open_for(state.failures, cooldown);
+    Standing {
+        cooled: starts.last().map(|start| *start + cooldown),
+        affordable: blocking.map(|start| *start + policy.window),
+        closed: open_for.zip(state.last_failure_at).map(|(span, last)| last + span),
+    }
+}
+
 /// Answers whether one more action on the container may start at `now`.
 ///
 /// # Errors
@@ -144,12 +171,8 @@ pub fn permit(
 ) -> Result<Permit, Refusal> {
     let cooldown = container.cooldown_secs.map_or(policy.cooldown, Duration::from_secs).max(policy.cooldown);
     let starts = state.starts(policy.dry_run);
-    let cooled = starts.last().map(|start| *start + cooldown);
-    // The start that has to leave the window before another one fits.
-    let blocking = starts.iter().rev().nth(policy.budget.saturating_sub(1) as usize);
-    let affordable = blocking.map(|start| *start + policy.window);
     let open_for = policy.open_for(state.failures, cooldown);
-    let closed = open_for.zip(state.last_failure_at).map(|(span, last)| last + span);
+    let Standing { cooled, affordable, closed } = standing(policy, state, container.cooldown_secs);
     let refusals = [
         (cooled, Rejection::CooldownActive),
         (affordable, Rejection::BudgetSpent),

@@ -43,6 +43,7 @@ impl Running {
             Arc::new(Board(Mutex::new(report(&[part("monitor", true, true, "watching 3 containers")]))));
         let surface = Surface {
             registry,
+            exporter: None,
             health: Arc::clone(&board) as _,
             version: VersionInfo::new("hemostat", "1.2.3"),
         };

@@ -37,6 +37,8 @@ pub(crate) struct Config {
     pub log: Logging,
     /// Health endpoints and metrics.
     pub listen: Listen,
+    /// The metrics exporter.
+    pub metrics: Metrics,
     /// The event log.
     pub redis: Redis,
     /// What the log keeps.
@@ -90,6 +92,15 @@ pub(crate) enum Listen {
     At(SocketAddr),
     /// Here, or on any free port when it is taken: nobody asked for this one.
     Preferably(SocketAddr),
+}
+
+/// The metrics exporter.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Metrics {
+    /// Where it listens, where the operator said it; `up` exports only then.
+    pub listen: Option<SocketAddr>,
+    /// Silence after which a container is not shown any more.
+    pub silence: Duration,
 }
 
 /// The event log.

@@ -64,6 +64,17 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "127.0.0.1:9090",
         "Address of health endpoints and /metrics; port 0 takes any free one, `off` opens none.",
     ),
+    plain(
+        "metrics.listen",
+        "",
+        "Address of the metrics exporter; `hemostat metrics` takes 0.0.0.0:9090 when empty, `up` exports only where it is set.",
+    ),
+    // Ten polls at the usual pace: a monitor that was started again has sampled everything long before.
+    plain(
+        "metrics.silence",
+        "5m",
+        "Silence after which a container has no metrics any more; at least three polls.",
+    ),
     secret(
         "redis.url",
         None,

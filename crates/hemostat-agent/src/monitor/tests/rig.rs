@@ -178,9 +178,9 @@ impl Watching {
     }
 
     /// The sum of a metric over its labels.
-    pub(super) fn metric(&self, name: &str) -> f64 {
+    pub(super) fn metric(&self, of: crate::telemetry::metric::Metric) -> f64 {
         let families = self.telemetry.registry().gather();
-        let family = families.iter().find(|family| family.name() == name).expect("the metric was counted");
+        let family = families.iter().find(|family| family.name() == of.name).expect("the metric was counted");
         family.get_metric().iter().map(|metric| metric.get_counter().get_value()).sum()
     }
 }

@@ -100,7 +100,7 @@ async fn a_foreign_change_is_a_conflict_and_is_decided_anew_on_the_new_state() {
     assert_eq!((states[0].version, state.told.len(), state.told[2]), (3, 3, inputs[0]));
     let conflicts = one.telemetry.registry().gather();
     let conflicts =
-        conflicts.iter().find(|family| family.name() == crate::telemetry::names::CONFLICTS).unwrap();
+        conflicts.iter().find(|family| family.name() == crate::telemetry::names::CONFLICTS.name).unwrap();
     assert_eq!(conflicts.get_metric()[0].get_counter().get_value(), 1.0);
     one.stop().await;
 }

@@ -51,8 +51,8 @@ pub(crate) struct SettingsArgs {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run all agents in one process, and the archiver where `archive.url` is set; starts a private redis-server when no
-    /// Redis is configured
+    /// Run all agents in one process, the archiver where `archive.url` is set, the exporter where `metrics.listen` is;
+    /// starts a private redis-server when no Redis is configured
     Up(UpArgs),
     /// Run the agent that watches containers
     Monitor,
@@ -64,6 +64,8 @@ pub(crate) enum Command {
     Alert,
     /// Run the archiver, which seals the event log into signed segments
     Archiver,
+    /// Export the event log as Prometheus metrics: containers, lag, what was found, done and told
+    Metrics(MetricsArgs),
     /// Work with the archive: redact, let expire, hold, rotate its key, sweep
     Archive {
         /// What to do with it.
@@ -130,6 +132,21 @@ pub(crate) struct UpArgs {
     /// End after this time; without it, run until Ctrl-C or SIGTERM.
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
     pub run_for: Option<Duration>,
+}
+
+/// `hemostat metrics`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  hemostat metrics                                    on port 9090 of all addresses
+  hemostat metrics --set metrics.listen=127.0.0.1:9190
+  curl -s localhost:9090/metrics | grep hemostat_group_oldest_unread
+  hemostat metrics --reference                        every metric, in Markdown
+
+It only reads the log; as many as you like may run, and all show the same.")]
+pub(crate) struct MetricsArgs {
+    /// Print the reference of all metrics and end.
+    #[arg(long)]
+    pub reference: bool,
 }
 
 /// `hemostat demo`.
@@ -386,6 +403,8 @@ pub(crate) enum BenchCommand {
     Hop(HopArgs),
     /// The monitor's append path beside plain XADD
     Append(AppendArgs),
+    /// Scrapes of an exporter with the series of many containers, and its memory
+    Metrics(BenchMetricsArgs),
     /// Run one analyzer that ends with the process that started it
     #[command(hide = true)]
     Replica,
@@ -447,6 +466,27 @@ pub(crate) struct AppendArgs {
     /// Whether the server keeps an append-only file.
     #[arg(long, value_enum, default_value_t = Aof::Both)]
     pub aof: Aof,
+    /// Form of the output.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// `hemostat bench metrics`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  hemostat bench metrics -o json
+
+Starts its own redis-server and an exporter as a process; a configured Redis is not touched.")]
+pub(crate) struct BenchMetricsArgs {
+    /// Containers.
+    #[arg(long, default_value_t = 10_000)]
+    pub containers: usize,
+    /// Samples of each container.
+    #[arg(long, default_value_t = 4)]
+    pub samples: usize,
+    /// Scrapes.
+    #[arg(long, default_value_t = 20)]
+    pub scrapes: usize,
     /// Form of the output.
     #[command(flatten)]
     pub output: OutputArgs,

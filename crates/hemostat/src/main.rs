@@ -61,6 +61,7 @@ async fn dispatch(command: Command, config: Config) -> Result<(), Failure> {
         Command::Responder => commands::run_agents::one(config, Role::Responder).await,
         Command::Alert => commands::run_agents::one(config, Role::Alert).await,
         Command::Archiver => commands::archiver::run(config).await,
+        Command::Metrics(args) => commands::metrics::run(config, &args).await,
         Command::Archive { command } => commands::archive::run(&config, &command).await,
         Command::Log(args) => commands::log::run(&config, &args).await,
         Command::Status(args) => commands::status::run(&config, args.output).await,
@@ -80,6 +81,7 @@ async fn dispatch(command: Command, config: Config) -> Result<(), Failure> {
         }
         Command::Bench { command: BenchCommand::Hop(args) } => commands::bench_hop::run(&config, &args).await,
         Command::Bench { command: BenchCommand::Append(args) } => commands::bench_append::run(&args).await,
+        Command::Bench { command: BenchCommand::Metrics(args) } => commands::bench_metrics::run(&args).await,
         Command::Bench { command: BenchCommand::Replica } => commands::bench_hop::replica(config).await,
         Command::Completion { shell } => commands::completion::run(shell),
         Command::Workload { kind } => commands::workload::run(&kind),

@@ -111,6 +111,7 @@ async fn serve(
             tracing::info!(%address, "health endpoints and /metrics");
             let surface = Surface {
                 registry: shared.telemetry.registry().clone(),
+                exporter: None,
                 health: Arc::clone(&shared.board) as _,
                 version: VersionInfo::new("hemostat", env!("CARGO_PKG_VERSION")),
             };

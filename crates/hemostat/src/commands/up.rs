@@ -7,7 +7,7 @@ use hemostat_agent::log::EventLog;
 use hemostat_event::Role;
 use tokio::time::timeout;
 
-use super::{archiver, demo, run_agents};
+use super::{archiver, demo, metrics, run_agents};
 use crate::cli::{DemoArgs, UpArgs};
 use crate::config::Config;
 use crate::connect;
@@ -40,7 +40,14 @@ pub(crate) async fn run(config: Config, args: &UpArgs) -> Result<(), Failure> {
             stop.cancel();
         });
     }
+    let exporting = match shared.config.metrics.listen {
+        Some(address) => Some(metrics::start(&shared, address, &stop).await?),
+        None => None,
+    };
     let ended = run_agents::run(&shared, &roles, stop).await;
+    if let Some(exporting) = exporting {
+        exporting.join_all().await;
+    }
     if let Some(managed) = managed {
         managed.shutdown().await;
     }

@@ -12,7 +12,7 @@ use hemostat_http::{SlackWebhook, Webhook};
 use hemostat_redis::{Durability, DurabilitySettings, RedisSettings};
 
 use super::source::{Origin, Values};
-use super::{Agent, Alert, Archive, Config, Format, Listen, Logging, Monitor, Redis, Secret};
+use super::{Agent, Alert, Archive, Config, Format, Listen, Logging, Metrics, Monitor, Redis, Secret};
 
 /// Reads every value; what cannot be read is a problem and falls back to the default, so that one look finds all.
 pub(super) fn read(values: Values, problems: &mut Vec<String>) -> Config {

@@ -31,7 +31,7 @@ pub(in crate::commands) fn host() -> HostName {
 
 /// `count` alerts about `containers`, one after the other; each is an incident of its own, so that the limit of
 /// plans per incident does not step in.
-pub(super) fn alerts(count: usize, containers: usize, now: Timestamp) -> Vec<Event> {
+pub(in crate::commands) fn alerts(count: usize, containers: usize, now: Timestamp) -> Vec<Event> {
     let host = host();
     (0..count)
         .map(|number| alert(&host, number % containers, now + APART * (number / containers) as u32))
@@ -95,7 +95,7 @@ pub(in crate::commands) fn container(number: usize) -> ContainerRef {
 ///
 /// # Errors
 /// Exit 3 when the log is away.
-pub(super) async fn append(log: &dyn EventLog, events: &[Event]) -> Result<(), Failure> {
+pub(in crate::commands) async fn append(log: &dyn EventLog, events: &[Event]) -> Result<(), Failure> {
     for batch in events.chunks(BATCH) {
         log.append(batch).await.or_unreachable()?;
     }

@@ -59,8 +59,21 @@ fn appends_are_measured_beside_plain_ones() {
 
 #[test]
 fn a_run_of_nothing_is_refused() {
-    for args in [["hop", "--replicas", "0"], ["hop", "--events", "1"], ["append", "--events", "0"]] {
+    for args in [
+        ["hop", "--replicas", "0"],
+        ["hop", "--events", "1"],
+        ["append", "--events", "0"],
+        ["metrics", "--containers", "0"],
+    ] {
         let answer = run(&mut hemostat(&[&["bench"], &args[..]].concat()));
         assert_eq!(answer.code, 2, "{args:?}: {}", answer.err);
     }
+}
+
+#[test]
+fn scrapes_of_many_containers_are_measured() {
+    let rows = rows(&["bench", "metrics", "-o", "json", "--containers", "200", "--scrapes", "3"]);
+    let [row] = rows.as_slice() else { panic!("one run: {rows:?}") };
+    assert!(200.0 * 25.0 < number(row, "series"), "{row}");
+    assert!(0.0 < number(row, "scrape_p50_ms") && 0.0 < number(row, "peak_mib"), "{row}");
 }

@@ -27,7 +27,7 @@ use crate::log::{
     AgentPresence, Entry, EntryId, EventLog, GroupStatus, LogError, Operations, Partition, Pressure,
     StreamName,
 };
-use crate::tail::Tail;
+use crate::tail::{PAGE, Tail};
 use crate::telemetry::metric::Metric;
 use crate::telemetry::{chain, names};
 
@@ -129,7 +129,8 @@ impl Exporter {
         let now = log.now().await?;
         let tail = reading.tail.get_or_insert_with(|| self.begin(log, now));
         let entries = tail.next().await?;
-        let more = !entries.is_empty();
+        // Where many containers are sampled there is always something; fewer than a page is the end.
+        let more = PAGE <= entries.len();
         {
             let mut state = self.lock();
             entries.iter().for_each(|entry| take_in(&mut state.figures, entry));

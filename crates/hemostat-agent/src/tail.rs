@@ -70,8 +70,8 @@ impl Position {
     }
 }
 
-/// Most entries of one stream in one reading.
-const PAGE: usize = 1_000;
+/// Most entries of one stream in one reading. As long as a stream has more than that, at least as many are handed out.
+pub(crate) const PAGE: usize = 1_000;
 
 impl Tail {
     /// Begins at `since`, or at the oldest event the log has; leaves the types in `skip` out.

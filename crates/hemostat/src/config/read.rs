@@ -41,7 +41,7 @@ pub(super) fn read(values: Values, problems: &mut Vec<String>) -> Config {
         listen: listen(&mut reader),
         metrics: Metrics {
             listen: reader.optional("metrics.listen", |text| {
-                text.parse().map_err(|_| "expected address:port".to_owned())
+                text.parse().map_err(|_invalid| "expected address:port".to_owned())
             }),
             silence: reader.read("metrics.silence", |text| at_least(text, Duration::from_secs(5))),
         },

@@ -18,7 +18,7 @@ mod spread;
 mod tests;
 mod watched;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use hemostat_event::{
@@ -92,8 +92,8 @@ pub struct Figures {
     hosts: BTreeMap<HostName, HostFigures>,
     days: BTreeMap<Day, Counts>,
     /// Containers that were removed: a sample that was taken before may come after.
-    removed: HashMap<ContainerId, Timestamp>,
-    causes: HashMap<EventId, Timestamp>,
+    removed: BTreeMap<ContainerId, Timestamp>,
+    causes: BTreeMap<EventId, Timestamp>,
     causes_in_order: VecDeque<EventId>,
     left_out: u64,
 }

@@ -5,7 +5,7 @@
 //! a few minutes back: of them only the latest counts.
 //!
 //! Invariants:
-//! - E-1: what is shown is what [`Figures`] come to in log time; no counter depends on when the exporter started.
+//! - E-1: what is shown is what [`Figures`] come to in log time; nothing depends on when the exporter started.
 //! - E-2: before the end of the log was reached once, nothing of it is shown, and `hemostat_log_up` is 0. While the
 //!   log is away, what was last known is shown until it is too old.
 //! - E-3: a scrape holds the state for one metric at a time and never waits with it.
@@ -254,6 +254,8 @@ fn take_in(figures: &mut Figures, entry: &Entry) {
         // An event that is handed to a group once more is the same event.
         Ok(_) if entry.redrive.is_some() => {}
         Ok(event) => figures.fold(event, placed),
+        // Of samples only the latest are read.
+        Err(_) if entry.at.stream.event_type() == EventType::ContainerSample => {}
         Err(_) => figures.unreadable(placed),
     }
 }

@@ -60,7 +60,7 @@ pub(super) const PARTS: &[Part] = &[
     }),
     (names::INCIDENT_OPEN, |view, family| {
         for (subject, watched) in view.figures.present(view.now, view.silence) {
-            family.flag(&labels(subject, watched), watched.sick_since().is_some());
+            family.flag(&labels(subject, watched), watched.sick_since(view.now).is_some());
         }
     }),
     (names::COOLDOWN_ACTIVE, |view, family| forbidden(view, family, |standing| standing.cooled)),

@@ -23,13 +23,12 @@ pub(super) const PARTS: &[Part] = &[
         }
     }),
     (names::LOG_EVENTS, |view, family| {
-        for kind in EventType::ALL {
+        for kind in EventType::ALL.into_iter().filter(|kind| *kind != EventType::ContainerSample) {
             family.count(&[kind.as_str()], counts(view).events.get(&kind).copied().unwrap_or(0));
         }
     }),
     (names::LOG_UNREADABLE, |view, family| family.count(&[], counts(view).unreadable)),
-    (names::SAMPLES_MISSING, |view, family| family.count(&[], counts(view).samples_missing)),
-    (names::LEFT_OUT, |view, family| family.count(&[], view.figures.left_out())),
+    (names::CONTAINERS_FULL, |view, family| family.flag(&[], view.figures.is_full())),
     (names::HOPS, |view, family| {
         for ((role, kind), spread) in &counts(view).hops {
             family.spread(&[role.as_str(), kind.as_str()], spread);

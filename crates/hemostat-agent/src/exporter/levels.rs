@@ -74,7 +74,7 @@ pub(super) const PARTS: &[Part] = &[
     (names::INCIDENTS_OPEN, |view, family| {
         let mut counts: BTreeMap<HostName, u64> = BTreeMap::new();
         for (subject, watched) in view.figures.present(view.now, view.silence) {
-            *counts.entry(subject.host()).or_default() += u64::from(watched.sick_since().is_some());
+            *counts.entry(subject.host()).or_default() += u64::from(watched.sick_since(view.now).is_some());
         }
         for (host, count) in &counts {
             family.count(&[host.as_str()], *count);

@@ -109,7 +109,8 @@ metrics! {
         "Log time up to which the log was read.";
     COUNTING_SINCE = Gauge("hemostat_counting_since_timestamp_seconds", "seconds", [], Exporter),
         "Log time since which the counters of the exporter count: the beginning of the day in UTC.";
-    LOG_EVENTS = Counter("hemostat_log_events_total", "", ["type"], Exporter), "Events in the log.";
+    LOG_EVENTS = Counter("hemostat_log_events_total", "", ["type"], Exporter),
+        "Events in the log; samples are not counted.";
     LOG_UNREADABLE = Counter("hemostat_log_unreadable_entries_total", "", [], Exporter),
         "Entries that hold no event that this version can read.";
     LOG_MEMORY = Gauge("hemostat_log_memory_used_bytes", "bytes", ["partition"], Exporter),
@@ -120,8 +121,6 @@ metrics! {
         "Commands the servers of the log were given by everybody since they started: success or failed.";
     HOPS = Histogram("hemostat_hop_duration_seconds", "seconds", ["role", "type"], Exporter),
         "Time from the append of an event to the append of the agent's answer.";
-    SAMPLES_MISSING = Counter("hemostat_samples_missing_total", "", [], Exporter),
-        "Samples that were taken and not recorded.";
 
     // Agents and hosts, by the exporter.
     AGENTS = Gauge("hemostat_agents", "", ["role"], Exporter), "Replicas that are alive.";
@@ -236,6 +235,6 @@ metrics! {
         "Time from the beginning of an incident to its first repair.";
     INCIDENT_SECONDS = Histogram("hemostat_incident_duration_seconds", "seconds", [], Exporter),
         "How long incidents lasted that are over.";
-    LEFT_OUT = Counter("hemostat_left_out_events_total", "", [], Exporter),
-        "Events about containers beyond the 50,000 that one exporter shows; since it started.";
+    CONTAINERS_FULL = Gauge("hemostat_container_limit_reached", "", [], Exporter),
+        "1 when there are more containers than the 50,000 that one exporter shows.";
 }

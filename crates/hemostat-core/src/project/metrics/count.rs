@@ -14,12 +14,10 @@ use super::spread::{CONFIDENCE, FAST, LONG, SLOW, Spread};
 /// What is counted, over one day.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Counts {
-    /// Events by type.
+    /// Events by type; samples are not counted.
     pub events: BTreeMap<EventType, u64>,
     /// Entries that hold no event that can be read.
     pub unreadable: u64,
-    /// Samples that were taken and not recorded.
-    pub samples_missing: u64,
     /// What is counted about single containers.
     pub containers: BTreeMap<Subject, PerContainer>,
     /// Plans to repair.
@@ -81,7 +79,6 @@ impl Default for Counts {
         Self {
             events: BTreeMap::new(),
             unreadable: 0,
-            samples_missing: 0,
             containers: BTreeMap::new(),
             plans: Judged::default(),
             false_alarms: Judged::default(),
@@ -109,10 +106,8 @@ impl Counts {
         hop: Option<Duration>,
         subject: Option<&Subject>,
     ) {
+        one(&mut self.events, event.event_type());
         match &event.data {
-            Data::ContainerSample(sample) => {
-                self.samples_missing += sample.gap.map_or(0, |gap| gap.samples);
-            }
             Data::HealthAlert(alert) => {
                 if let Some(of) = self.of(subject) {
                     one(&mut of.alerts, alert.severity);

@@ -31,7 +31,7 @@ pub use watched::{HostFigures, Watched};
 
 /// How long a day's counters are shown after its end: several scrapes see what it came to.
 pub const HAND_OVER: Duration = Duration::from_secs(60);
-/// Containers remembered; more are left out, and counted.
+/// Containers remembered; more are left out.
 pub const CONTAINERS_MAX: usize = 50_000;
 /// Causes remembered, with the time of their append.
 const CAUSES_MAX: usize = 100_000;
@@ -72,7 +72,12 @@ impl Day {
     /// counted, because what is open was opened earlier. An alert about a sick container is repeated every two hours.
     #[must_use]
     pub fn read_from(now: Timestamp) -> Timestamp {
-        Self(Self::shown_at(now).0.saturating_sub(1)).begin()
+        Self::shown_at(now).before()
+    }
+
+    /// The beginning of the day before it: what every reader knows that counts this day.
+    fn before(self) -> Timestamp {
+        Self(self.0.saturating_sub(1)).begin()
     }
 }
 
@@ -95,24 +100,22 @@ pub struct Figures {
     removed: BTreeMap<ContainerId, Timestamp>,
     causes: BTreeMap<EventId, Timestamp>,
     causes_in_order: VecDeque<EventId>,
-    left_out: u64,
 }
 
 impl Figures {
     /// Takes in one event. One that stands in the log a second time, because a dead letter was redriven, is not for this.
     pub fn fold(&mut self, event: &Event, placed: Placed) {
-        let kind = event.event_type();
-        self.counts(placed.at).events.entry(kind).and_modify(|count| *count += 1).or_insert(1);
         if let (Some(subject), Some(_)) = (&event.envelope.subject, event.data.container()) {
             self.watch(subject, event, placed.at);
         }
-        self.count(event, placed);
-        if kind != EventType::ContainerSample {
+        // Nobody reads the samples of a whole day, so nothing is counted of them.
+        if event.event_type() != EventType::ContainerSample {
+            self.count(event, placed);
             self.remember(event.envelope.id, placed.at);
         }
     }
 
-    /// Takes in an entry that holds no event that can be read.
+    /// Takes in an entry, of another stream than that of samples, that holds no event that can be read.
     pub fn unreadable(&mut self, placed: Placed) {
         self.counts(placed.at).unreadable += 1;
     }
@@ -160,7 +163,7 @@ impl Figures {
     ) -> impl Iterator<Item = (&Subject, &PerContainer)> {
         let counts = self.counted(now).into_iter().flat_map(|counts| &counts.containers);
         counts.filter(move |(subject, _)| {
-            self.containers.get(*subject).is_some_and(|watched| now < watched.seen_at + silence)
+            self.containers.get(*subject).is_some_and(|watched| now < watched.told_at() + silence)
         })
     }
 
@@ -170,10 +173,10 @@ impl Figures {
         self.containers.get(subject)
     }
 
-    /// Events about containers beyond [`CONTAINERS_MAX`].
+    /// Whether there are as many containers as are remembered: more are not shown.
     #[must_use]
-    pub const fn left_out(&self) -> u64 {
-        self.left_out
+    pub fn is_full(&self) -> bool {
+        CONTAINERS_MAX <= self.containers.len()
     }
 
     fn counts(&mut self, at: Timestamp) -> &mut Counts {
@@ -187,8 +190,7 @@ impl Figures {
         if removed && event.event_type() == EventType::ContainerSample {
             return;
         }
-        if CONTAINERS_MAX <= self.containers.len() && !self.containers.contains_key(subject) {
-            self.left_out += 1;
+        if self.is_full() && !self.containers.contains_key(subject) {
             return;
         }
         if let Data::ContainerSample(sample) = &event.data {
@@ -205,7 +207,7 @@ impl Figures {
             self.removed.insert(container.id.clone(), at);
         }
         let watched =
-            self.containers.entry(subject.clone()).or_insert_with(|| Watched::new(container.clone(), at));
+            self.containers.entry(subject.clone()).or_insert_with(|| Watched::new(container.clone()));
         watched.fold(event, at, removed);
     }
 
@@ -222,7 +224,7 @@ impl Figures {
             _ => None,
         };
         // Of what began earlier not every reader knows whether it was repaired before.
-        let repairs = repairs.filter(|opened_at| Day::read_from(at) <= *opened_at);
+        let repairs = repairs.filter(|opened_at| Day::of(at).before() <= *opened_at);
         let hop = is_hop(event).then_some(since_cause).flatten();
         let counts = self.counts(at);
         if let Some(took) = hop {

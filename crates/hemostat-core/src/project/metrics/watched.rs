@@ -13,10 +13,10 @@ use super::Day;
 pub struct Watched {
     /// The container, as it was last named.
     pub container: ContainerRef,
-    /// The last sign of life, or its removal.
+    /// When its monitor last said something of it, its removal included.
     pub seen_at: Timestamp,
     /// The last event about it that is no sample.
-    pub decided_at: Timestamp,
+    pub(super) decided_at: Timestamp,
     measured: Option<Measured>,
     removed: bool,
     open: Option<Open>,
@@ -38,16 +38,18 @@ struct Measured {
 struct Open {
     id: Option<IncidentId>,
     opened_at: Timestamp,
+    /// The last alert about it.
+    told_at: Timestamp,
     repaired: bool,
 }
 
 impl Watched {
-    pub(super) fn new(container: ContainerRef, at: Timestamp) -> Self {
+    pub(super) fn new(container: ContainerRef) -> Self {
         Self {
             container,
             measured: None,
-            seen_at: at,
-            decided_at: Timestamp::from_millis(0),
+            seen_at: Timestamp::default(),
+            decided_at: Timestamp::default(),
             removed: false,
             open: None,
             cooldown_secs: None,
@@ -60,10 +62,15 @@ impl Watched {
         self.removed
     }
 
-    /// Since when it is sick, where it is.
+    /// When anybody last said something of it.
+    pub(super) fn told_at(&self) -> Timestamp {
+        self.seen_at.max(self.decided_at)
+    }
+
+    /// Since when it is sick, where it is. The alert is repeated as long as it is, so one that was not is over.
     #[must_use]
-    pub fn sick_since(&self) -> Option<Timestamp> {
-        self.open.as_ref().map(|open| open.opened_at)
+    pub fn sick_since(&self, now: Timestamp) -> Option<Timestamp> {
+        self.open.as_ref().filter(|open| Day::read_from(now) <= open.told_at).map(|open| open.opened_at)
     }
 
     /// What its labels ask for as the time between two actions, as far as every reader knows it at `now`.
@@ -86,25 +93,29 @@ impl Watched {
     /// Takes in an event about the container that was appended at `at`.
     pub(super) fn fold(&mut self, event: &Event, at: Timestamp, removed: bool) {
         let Some(container) = event.data.container() else { return };
-        // What is said of the container that was here before says nothing about this one.
-        let about_the_one_before = container.id != self.container.id && !is_observation(&event.data);
-        self.seen_at = self.seen_at.max(at);
+        let seen = is_observation(&event.data);
         if !matches!(event.data, Data::ContainerSample(_)) {
             self.decided_at = self.decided_at.max(at);
         }
-        if about_the_one_before {
+        let another = container.id != self.container.id;
+        // What is decided about the container that had the name before, and its removal, say nothing about this one.
+        if another && self.seen_at != Timestamp::default() && (!seen || removed) {
             return;
         }
-        if self.container.id != container.id {
+        if seen {
+            self.seen_at = self.seen_at.max(at);
+        }
+        if another {
             self.measured = None;
             self.removed = false;
         }
-        if is_observation(&event.data) && self.container != *container {
+        if self.container != *container {
             self.container = container.clone();
         }
         match &event.data {
+            // An id does not come back: this was taken before the removal.
+            Data::ContainerSample(_) if self.removed => {}
             Data::ContainerSample(measured) => {
-                self.removed = false;
                 let taken_at = event.envelope.time;
                 if self.measured.as_ref().is_none_or(|before| before.taken_at <= taken_at) {
                     self.measured = Some(Measured { taken_at, at, sample: measured.sample.clone() });
@@ -112,8 +123,9 @@ impl Watched {
             }
             Data::HealthAlert(alert) => {
                 let (id, opened_at) = (event.envelope.incident, alert.opened_at);
-                if self.open.as_ref().is_none_or(|open| open.id != id) {
-                    self.open = Some(Open { id, opened_at, repaired: false });
+                match self.open.as_mut().filter(|open| open.id == id) {
+                    Some(open) => open.told_at = at,
+                    None => self.open = Some(Open { id, opened_at, told_at: at, repaired: false }),
                 }
                 self.cooldown_secs = alert.policy.cooldown_secs.map(|secs| (at, secs));
             }

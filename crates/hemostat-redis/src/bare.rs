@@ -17,10 +17,10 @@ use tokio::time::Instant;
 use crate::RedisLog;
 use crate::commit::{self, BATCH_MAX};
 use crate::fault::{self, Effect};
-use crate::log::Shared;
 use crate::reader::make_groups;
 use crate::reply;
 use crate::scripts::COMMIT;
+use crate::shared::Shared;
 
 /// Calls in one pipeline: 512 hops or appends of 64.
 const CALLS: usize = 8;

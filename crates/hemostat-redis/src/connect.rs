@@ -10,10 +10,11 @@ use crate::access::Access;
 use crate::fault::{self, Effect};
 use crate::keys::Keys;
 use crate::link::{Ground, Link};
-use crate::log::{RedisLog, Shared};
+use crate::log::RedisLog;
 use crate::place::Place;
 use crate::reply;
 use crate::shadow;
+use crate::shared::Shared;
 
 /// Where the log is.
 #[derive(Clone)]

@@ -25,8 +25,8 @@ use crate::cluster::{Pauses, UNSETTLED_MAX};
 use crate::connect::ConnectError;
 use crate::fault::{self, Effect};
 use crate::link::Link;
-use crate::log::Shared;
 use crate::scripts::Script;
+use crate::shared::Shared;
 use crate::{RedisLog, reply};
 
 /// When a write counts.

@@ -13,8 +13,9 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use crate::fault::{self, Effect};
-use crate::log::{Shared, millis};
+use crate::log::millis;
 use crate::scripts::{ADVANCE, FORGET, KEEP, REAP, TRIM};
+use crate::shared::Shared;
 use crate::{reply, status};
 
 /// Longest time between two signs of life of a member, which come as often as it would renew an entry: small beside

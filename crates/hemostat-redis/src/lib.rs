@@ -60,6 +60,7 @@ mod scripts;
 mod sentinel;
 mod server;
 mod shadow;
+mod shared;
 mod status;
 #[cfg(feature = "testing")]
 pub mod testing;

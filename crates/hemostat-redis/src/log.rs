@@ -1,8 +1,8 @@
 //! The port on Redis: everything that does not wait on the server.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,12 +17,10 @@ use hemostat_event::{DeadLetter, Event, EventType, HostName, Role, Source, Subje
 use redis::{Cmd, Value};
 
 use crate::commit::{self, BATCH_MAX};
-use crate::durable::Durable;
 use crate::fault::{self, Effect};
-use crate::keys::Keys;
-use crate::link::Link;
 use crate::reader::Reader;
 use crate::scripts::{APPEND, COMMIT, GIVE_BACK, LEASE, RELEASE, TAKE_DUE};
+use crate::shared::Shared;
 use crate::{keeping, redriving, reply, status};
 
 /// Entries of the stream of samples that are kept whatever their age, give or take a node of the stream: at some 600
@@ -37,45 +35,6 @@ pub struct RedisLog {
     pub(crate) shared: Arc<Shared>,
     pub(crate) warnings: Vec<String>,
     pub(crate) found: String,
-}
-
-/// What a log and its readers share.
-pub(crate) struct Shared {
-    pub(crate) link: Link,
-    pub(crate) keys: Keys,
-    pub(crate) namespace: String,
-    pub(crate) partitions: u16,
-    /// Entries that were trimmed away while they were pending.
-    pub(crate) lost: AtomicU64,
-    /// The same by group, as far as the log has not been told.
-    pub(crate) losses: keeping::Losses,
-    /// Where the primary's word is not enough for every write.
-    pub(crate) durable: OnceLock<Durable>,
-    /// Where the next look for due timers begins, so that no partition is always the last.
-    turn: AtomicUsize,
-}
-
-impl Shared {
-    pub(crate) fn new(link: Link, keys: Keys, namespace: String, partitions: u16) -> Self {
-        Self {
-            link,
-            keys,
-            namespace,
-            partitions,
-            lost: AtomicU64::new(0),
-            losses: keeping::Losses::default(),
-            durable: OnceLock::new(),
-            turn: AtomicUsize::new(0),
-        }
-    }
-
-    pub(crate) fn partition_of(&self, host: &HostName) -> Partition {
-        Partition::of(host, self.partitions)
-    }
-
-    pub(crate) fn partitions(&self) -> impl Iterator<Item = Partition> + use<> {
-        (0..self.partitions).map(Partition)
-    }
 }
 
 impl RedisLog {

@@ -24,9 +24,10 @@ use tracing::{debug, warn};
 use crate::connect::{self, ConnectError};
 use crate::fault::Effect;
 use crate::keeping::Signs;
-use crate::log::{Shared, millis};
+use crate::log::millis;
 use crate::reply;
 use crate::scripts::{HAND_OVER, JOIN, RENEW};
+use crate::shared::Shared;
 use flight::Flight;
 use side::Side;
 

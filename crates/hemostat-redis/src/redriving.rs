@@ -5,9 +5,9 @@ use hemostat_event::{EventType, Source, Subject, Timestamp};
 
 use crate::commit;
 use crate::fault::{self, Effect};
-use crate::log::Shared;
 use crate::reply;
 use crate::scripts::REDRIVE;
+use crate::shared::Shared;
 
 pub(crate) async fn redrive(
     shared: &Shared,

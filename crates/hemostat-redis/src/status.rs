@@ -11,9 +11,10 @@ use redis::Value;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::{self, Effect};
-use crate::log::{Shared, millis};
+use crate::log::millis;
 use crate::reply;
 use crate::scripts::{ANNOUNCE, CURSORS, GROUPS};
+use crate::shared::Shared;
 
 /// Most unread entries that are counted one by one. Beyond, a group is simply far behind.
 const UNREAD_COUNTED_MAX: usize = 1_000;

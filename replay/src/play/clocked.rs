@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hemostat_agent::log::{
     Abandoned, AgentPresence, Commit, CommitAnswer, Cursors, EntryId, EntryRef, EventLog, GroupReader,
-    GroupStatus, Lease, LogError, Membership, Partition, Pressure, Redriven, Stored, StreamName, Trim,
-    Trimmed, Versioned,
+    GroupStatus, Lease, LogError, Membership, Operations, Partition, Pressure, Redriven, Stored, StreamName,
+    Trim, Trimmed, Versioned,
 };
 use hemostat_core::role::Timer;
 use hemostat_event::{DeadLetter, Event, HostName, Role, Source, Subject, Timestamp};
@@ -159,6 +159,10 @@ impl EventLog for Clocked {
 
     async fn pressure(&self, partition: Partition) -> Result<Pressure, LogError> {
         self.log.pressure(partition).await
+    }
+
+    async fn operations(&self) -> Result<Operations, LogError> {
+        self.log.operations().await
     }
 
     async fn trim(&self, step: &Trim) -> Result<Trimmed, LogError> {

@@ -5,9 +5,10 @@ use std::time::Duration;
 use hemostat_agent::log::{ConsumerName, LogError, Membership, Partition};
 
 use crate::fault::Effect;
-use crate::log::{Shared, millis};
+use crate::log::millis;
 use crate::reply;
 use crate::scripts::INHERIT;
+use crate::shared::Shared;
 
 /// Silence after which a consumer of any name is forgotten, if nothing is pending for it: it comes back by reading.
 const SILENT: Duration = Duration::from_secs(60 * 60);

@@ -18,8 +18,9 @@ use super::flight::Flight;
 use super::{make_groups, regrouped};
 use crate::cluster::{Pauses, UNSETTLED_MAX};
 use crate::fault::{self, Effect};
-use crate::log::{Shared, millis};
+use crate::log::millis;
 use crate::reply::{self, Entries, Fields};
+use crate::shared::Shared;
 
 /// Tries to make vanished groups anew in one read.
 const REGROUPS_MAX: u32 = 3;

@@ -9,20 +9,14 @@ mod measure;
 mod samples;
 mod sealed;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
-use hemostat_archive::Selection;
-use hemostat_event::cloudevents::Position;
-use hemostat_event::{Event, EventType, Subject, Timestamp};
 use serde::Serialize;
 
-use crate::cli::{FromArgs, OutputArgs};
+use crate::cli::OutputArgs;
 use crate::screen;
-use crate::source::Source;
-use crate::state::{Fold, Point};
 use measure::{Measured, of_archive, of_shell};
 use sealed::Made;
 
@@ -41,9 +35,6 @@ pub(crate) struct BenchArgs {
     /// Incidents in the other; each has seven events and six decisions.
     #[arg(long, default_value_t = 150_000, value_parser = clap::value_parser!(u64).range(1..))]
     incidents: u64,
-    /// Fold every event of --archive, samples too, and nothing else: one of the things that are measured.
-    #[arg(long, hide = true)]
-    fold: bool,
     /// How it is shown.
     #[command(flatten)]
     output: OutputArgs,
@@ -58,6 +49,8 @@ struct Row {
     count: u64,
     seconds: f64,
     per_second: f64,
+    /// How many a core does in a second.
+    per_cpu_second: f64,
     /// Processor time, all threads together.
     cpu_seconds: f64,
     /// Most memory at a time.
@@ -72,10 +65,7 @@ struct Row {
 ///
 /// # Errors
 /// When there is no room for the archives, or something that is measured fails.
-pub(crate) async fn run(from: &FromArgs, args: &BenchArgs) -> anyhow::Result<bool> {
-    if args.fold {
-        return fold(from).await;
-    }
+pub(crate) async fn run(args: &BenchArgs) -> anyhow::Result<bool> {
     let scratch = Scratch::new()?;
     let samples = samples::make(&scratch.0.join("samples"), args.samples).await?;
     let decisions = decisions::make(&scratch.0.join("decisions"), args.incidents).await?;
@@ -86,7 +76,12 @@ pub(crate) async fn run(from: &FromArgs, args: &BenchArgs) -> anyhow::Result<boo
         let key = made.key.to_str().context("the temporary folder has a name that is no text")?;
         let mut all: Vec<(&str, &str, u64, Vec<&str>)> = vec![
             ("read", of, made.entries, vec!["info"]),
-            ("read and fold", of, made.entries, vec!["bench", "--fold"]),
+            (
+                "read and fold",
+                of,
+                made.entries,
+                vec!["state", "--samples", "--at", "9999-01-01T00:00:00Z", "-o", "json"],
+            ),
             ("verify", of, made.entries, vec!["verify", "--key", key]),
         ];
         if 0 < made.decisions {
@@ -119,6 +114,7 @@ fn row(
         count,
         seconds,
         per_second: count as f64 / seconds,
+        per_cpu_second: count as f64 / cpu_seconds,
         cpu_seconds,
         peak_mib: peak_kib.map(|kib| kib as f64 / 1024.0),
         to_zstd: zstd.map(|zstd| seconds / zstd.seconds),
@@ -140,7 +136,7 @@ fn print(rows: &[Row]) -> anyhow::Result<()> {
         "count",
         "seconds",
         "per second",
-        "cpu s",
+        "per core s",
         "peak MiB",
         "÷ zstd",
         "÷ sha256sum",
@@ -153,38 +149,13 @@ fn print(rows: &[Row]) -> anyhow::Result<()> {
             row.count.to_string(),
             format!("{:.2}", row.seconds),
             format!("{:.0}", row.per_second),
-            format!("{:.2}", row.cpu_seconds),
+            format!("{:.0}", row.per_cpu_second),
             row.peak_mib.map_or("-".to_owned(), |mib| format!("{mib:.0}")),
             times(row.to_zstd),
             times(row.to_sha256),
         ]);
     }
     screen::line(&table.to_string())
-}
-
-/// Reads everything and folds it, as `state` does with what is no sample: every event is decoded, and each container has
-/// its states and its last sample.
-async fn fold(from: &FromArgs) -> anyhow::Result<bool> {
-    let mut source = Source::open(from, Selection::default()).await?;
-    let mut fold = Fold::new(&Point::Time(Timestamp::from_micros(i64::MAX)));
-    let mut samples: BTreeMap<Subject, Event> = BTreeMap::new();
-    while let Some(records) = source.next().await? {
-        for (partition, record) in records {
-            let event = record.event().and_then(Result::ok);
-            fold.take_in(Position { partition, seq: record.seq }, record.id.time(), event.as_ref());
-            let Some(event) = event.filter(|event| event.event_type() == EventType::ContainerSample) else {
-                continue;
-            };
-            if let Some(subject) = &event.envelope.subject {
-                match samples.get_mut(subject) {
-                    Some(last) => *last = event,
-                    None => drop(samples.insert(subject.clone(), event)),
-                }
-            }
-        }
-    }
-    screen::line(&format!("{} states, {} containers with samples", fold.finish()?.len(), samples.len()))?;
-    Ok(true)
 }
 
 /// A folder that is gone when the measurement ends.

@@ -44,7 +44,7 @@ async fn main() -> ExitCode {
         Command::WhatIf(args) => what_if::run(&from, &args).await,
         Command::Export(args) => export::run(&from, &args).await,
         Command::CheckExport(args) => export::check(&args),
-        Command::Bench(args) => bench::run(&from, &args).await,
+        Command::Bench(args) => bench::run(&args).await,
         Command::Info => info(&from).await,
         Command::Play(args) => play::run(&from, &args).await,
         Command::Record(args) => record::run(&from, &args).await,

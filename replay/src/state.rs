@@ -2,6 +2,7 @@
 
 mod diff;
 mod fields;
+mod latest;
 mod point;
 mod states;
 #[cfg(test)]
@@ -17,7 +18,7 @@ use hemostat_event::{EventType, HostName, Subject};
 
 use crate::cli::FromArgs;
 use crate::screen;
-use crate::source::Source;
+use crate::source::{self, Source};
 use crate::timeline::Output;
 
 pub(crate) use diff::DiffArgs;
@@ -34,6 +35,9 @@ pub(crate) struct StateArgs {
     /// A time (UTC), a place in the log (PARTITION/NUMBER) or the id of an event; that event is taken in.
     #[arg(long, value_name = "TIME|PARTITION/NUMBER|EVENT-ID")]
     at: Point,
+    /// What was measured last of each container, too. Reads every sample before the point.
+    #[arg(long)]
+    samples: bool,
     /// Whose states.
     #[command(flatten)]
     whose: WhoseArgs,
@@ -61,8 +65,8 @@ pub(crate) type KnownOfAll = BTreeMap<(u16, Subject), Known>;
 /// # Errors
 /// Those of the source, and when the log has not come to that point.
 pub(crate) async fn run(from: &FromArgs, args: &StateArgs) -> anyhow::Result<bool> {
-    let [known] = at(from, &args.whose, [&args.at]).await?;
-    let mut table = screen::table(&["container", "role", "version", "field", "value"]);
+    let [known] = at(from, &args.whose, [&args.at], args.samples).await?;
+    let mut table = screen::table(&["container", "of", "version", "field", "value"]);
     for ((partition, subject), known) in &known {
         if args.whose.output == Output::Json {
             let mut json = serde_json::to_value(known)?;
@@ -71,15 +75,15 @@ pub(crate) async fn run(from: &FromArgs, args: &StateArgs) -> anyhow::Result<boo
             screen::json(&json)?;
             continue;
         }
-        for (role, version, state) in known.roles() {
-            for (field, value) in fields(&state) {
-                table.add_row([
-                    visible(subject.as_str()),
-                    role.to_string(),
-                    version.to_string(),
-                    field,
-                    value,
-                ]);
+        let states = known
+            .roles()
+            .into_iter()
+            .map(|(role, version, state)| (role.to_string(), version.to_string(), fields(&state)));
+        let sample = known.sample.as_ref().map(serde_json::to_value).transpose()?;
+        let sample = sample.map(|sample| ("last sample".to_owned(), String::new(), fields(&sample)));
+        for (of, version, fields) in states.chain(sample) {
+            for (field, value) in fields {
+                table.add_row([visible(subject.as_str()), of.clone(), version.clone(), field, value]);
             }
         }
     }
@@ -94,22 +98,26 @@ async fn at<const N: usize>(
     from: &FromArgs,
     whose: &WhoseArgs,
     points: [&Point; N],
+    samples: bool,
 ) -> anyhow::Result<[KnownOfAll; N]> {
     // Samples are no part of any state.
-    let types = EventType::ALL.into_iter().filter(|kind| *kind != EventType::ContainerSample).collect();
-    let mut source = Source::open(from, Selection { types, ..Selection::default() }).await?;
-    let wants_samples = points.iter().any(|point| matches!(point, Point::Event(_)));
+    let selection = if samples { Selection::default() } else { source::decisions() };
+    let mut source = Source::open(from, selection).await?;
+    let may_be_sample = points.iter().any(|point| matches!(point, Point::Event(_)));
     let mut folds = points.map(Fold::new);
     let mut begins: BTreeMap<u16, u64> = BTreeMap::new();
     while let Some(records) = source.next().await? {
         for (partition, record) in records {
             begins.entry(partition).or_insert(record.seq);
-            // What cannot be read has its place all the same. A sample is read only where it may be the point.
-            let is_read = wants_samples || record.stream.event_type() != EventType::ContainerSample;
-            let event = is_read.then(|| record.event()).flatten().and_then(Result::ok);
+            // What cannot be read has its place all the same. A sample is decoded only where it may be the point.
+            let is_sample = record.stream.event_type() == EventType::ContainerSample;
+            let event = (may_be_sample || !is_sample).then(|| record.event()).flatten().and_then(Result::ok);
             let position = Position { partition, seq: record.seq };
             for fold in &mut folds {
-                fold.take_in(position, record.id.time(), event.as_ref());
+                let is_before = fold.take_in(position, record.id.time(), event.as_ref());
+                if samples && is_sample && is_before {
+                    fold.take_in_sample(partition, &record);
+                }
             }
         }
     }

@@ -11,7 +11,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use ring::digest::{Context, SHA256};
+use ring::digest::{self, Context, SHA256};
 use serde::{Deserialize, Serialize};
 
 #[cfg(test)]
@@ -46,12 +46,20 @@ impl Digest {
         Self::ended(context)
     }
 
+    /// The same for two digests, in one piece: most of what is digested is as short.
+    fn of_pair(domain: Domain, [first, second]: [Self; 2]) -> Self {
+        let mut bytes = [domain as u8; 65];
+        bytes[1..33].copy_from_slice(&first.0);
+        bytes[33..].copy_from_slice(&second.0);
+        Self::of(&bytes)
+    }
+
     /// The plain SHA-256 of `bytes`, as `sha256sum` gives it.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        let mut context = Context::new(&SHA256);
-        context.update(bytes);
-        Self::ended(context)
+        let mut digest = [0; 32];
+        digest.copy_from_slice(digest::digest(&SHA256, bytes).as_ref());
+        Self(digest)
     }
 
     /// The digest with these bytes.
@@ -135,7 +143,7 @@ impl Chain {
 
     /// Adds the next leaf.
     pub fn push(&mut self, leaf: Digest) {
-        self.0 = Digest::within(Domain::Link, &[self.0.as_bytes(), leaf.as_bytes()]);
+        self.0 = Digest::of_pair(Domain::Link, [self.0, leaf]);
     }
 
     /// The chain as it stands.
@@ -174,5 +182,5 @@ impl Tree {
 }
 
 fn node(left: Digest, right: Digest) -> Digest {
-    Digest::within(Domain::Node, &[left.as_bytes(), right.as_bytes()])
+    Digest::of_pair(Domain::Node, [left, right])
 }

@@ -8,7 +8,7 @@
 //! magic    8 bytes
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 
 use bytes::{BufMut, Bytes};
 use hemostat_event::{EventType, IncidentId, Subject, codec};
@@ -95,7 +95,7 @@ pub struct Writer {
     frame: Vec<u8>,
     open: Option<IndexEntry>,
     index: Index,
-    places: BTreeMap<Subject, u32>,
+    places: HashMap<Subject, u32>,
     chain: Chain,
     tree: Tree,
 }
@@ -110,7 +110,7 @@ impl Writer {
             frame: Vec::with_capacity(FRAME_BYTES + FRAME_BYTES / 8),
             open: None,
             index: Index::default(),
-            places: BTreeMap::new(),
+            places: HashMap::new(),
             chain: Chain::from(chain_before),
             tree: Tree::default(),
         }
@@ -144,17 +144,18 @@ impl Writer {
         open.chain = chain;
         open.types.insert(record.stream.event_type());
         if let Body::Whole { header, .. } | Body::Taken { header, .. } = &record.body
-            && let Ok(header) = codec::header(header)
+            && let Some(terms) = codec::terms(header)
         {
-            if let Some(subject) = header.envelope.subject {
+            let known = terms.subject.and_then(|subject| self.places.get(subject).copied());
+            let place = known.or_else(|| {
+                let subject: Subject = terms.subject?.parse().ok()?;
                 let next = u32::try_from(self.index.containers.len()).expect("fewer containers than entries");
-                let place = *self.places.entry(subject.clone()).or_insert(next);
-                if place == next {
-                    self.index.containers.push(subject);
-                }
-                open.containers.insert(place);
-            }
-            open.incidents.extend(header.envelope.incident);
+                self.index.containers.push(subject.clone());
+                self.places.insert(subject, next);
+                Some(next)
+            });
+            open.containers.extend(place);
+            open.incidents.extend(terms.incident);
         }
         if FRAME_BYTES <= self.frame.len() {
             self.close_frame();

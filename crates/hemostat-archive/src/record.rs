@@ -165,10 +165,11 @@ impl Record {
             Body::Taken { header, digest } => (header, *digest),
             Body::Leaf(leaf) => return *leaf,
         };
-        let mut fields = Vec::with_capacity(96);
+        let mut fields = Vec::with_capacity(192 + header.len());
         self.write_fields(0, &mut fields);
-        put_len_u32(header.len(), &mut fields);
-        Digest::within(Domain::Leaf, &[&fields, header, digest.as_bytes()])
+        put_bytes(header, &mut fields);
+        fields.put_slice(digest.as_bytes());
+        Digest::within(Domain::Leaf, &[&fields])
     }
 
     /// The same entry without its body, which cannot be brought back.

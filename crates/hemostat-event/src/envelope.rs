@@ -95,7 +95,7 @@ impl Envelope {
     /// Holds the attributes to V-1.
     pub(crate) fn check_host(&self) -> Result<(), HostMismatch> {
         match &self.subject {
-            Some(subject) if subject.host() != self.host => {
+            Some(subject) if !subject.is_on(&self.host) => {
                 Err(HostMismatch { host: self.host.clone(), subject: subject.clone() })
             }
             _ => Ok(()),

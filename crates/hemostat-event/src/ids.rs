@@ -1,5 +1,6 @@
 //! Names and identities: validated once, then trusted.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -202,9 +203,7 @@ impl HostName {
     /// [`IdError::Host`] when `name` is empty, too long or has a character that keys cannot carry.
     pub fn new(name: impl Into<String>) -> Result<Self, IdError> {
         let name = name.into();
-        let plain =
-            name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'));
-        if plain && (1..=253).contains(&name.len()) { Ok(Self(name)) } else { Err(IdError::Host(name)) }
+        if is_host_name(&name) { Ok(Self(name)) } else { Err(IdError::Host(name)) }
     }
 
     /// The name.
@@ -226,7 +225,14 @@ impl Subject {
     /// # Errors
     /// [`IdError::Subject`] when `name` is empty, longer than 255 bytes, or has characters that are not printed.
     pub fn new(host: &HostName, name: &str) -> Result<Self, IdError> {
-        format!("{}/{}", host.as_str(), name.trim_start_matches('/')).parse()
+        Self::checked(format!("{}/{}", host.as_str(), name.trim_start_matches('/')))
+    }
+
+    fn checked(text: String) -> Result<Self, IdError> {
+        let is_subject = text.split_once('/').is_some_and(|(host, name)| {
+            is_host_name(host) && (1..=255).contains(&name.len()) && name.chars().all(is_printed)
+        });
+        if is_subject { Ok(Self(text)) } else { Err(IdError::Subject(text)) }
     }
 
     /// The whole subject.
@@ -239,6 +245,12 @@ impl Subject {
     #[must_use]
     pub fn host(&self) -> HostName {
         HostName(self.split().0.to_owned())
+    }
+
+    /// Whether it is on this host.
+    #[must_use]
+    pub fn is_on(&self, host: &HostName) -> bool {
+        self.split().0 == host.0
     }
 
     /// The container's name.
@@ -256,11 +268,14 @@ impl FromStr for Subject {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let refuse = || IdError::Subject(text.to_owned());
-        let (host, name) = text.split_once('/').ok_or_else(refuse)?;
-        HostName::new(host).map_err(|_invalid| refuse())?;
-        let printable = name.chars().all(is_printed);
-        if printable && (1..=255).contains(&name.len()) { Ok(Self(text.to_owned())) } else { Err(refuse()) }
+        Self::checked(text.to_owned())
+    }
+}
+
+/// Finds a subject in a map by its text, which orders and hashes as the subject does.
+impl Borrow<str> for Subject {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 
@@ -294,9 +309,18 @@ impl TraceParent {
     }
 }
 
+/// Whether keys and subjects can carry a text as the name of a host.
+fn is_host_name(text: &str) -> bool {
+    (1..=253).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
+}
+
 /// Whether a character leaves a mark, and may stand in text that programs exchange: no control character, no white
 /// space (the byte order mark is some to JSON Schema), no noncharacter (Unicode 23.7).
 fn is_printed(c: char) -> bool {
+    if c.is_ascii() {
+        return c.is_ascii_graphic();
+    }
     let code = u32::from(c);
     let noncharacter = (0xfdd0..=0xfdef).contains(&code) || code & 0xfffe == 0xfffe;
     !c.is_control() && !c.is_whitespace() && c != '\u{feff}' && !noncharacter
@@ -340,7 +364,7 @@ text_id!(ContainerId, ContainerId::new, "^[0-9a-f]{12,64}$", "The engine's ident
 text_id!(HostName, HostName::new, "^[A-Za-z0-9._-]{1,253}$", "The host of a container engine.");
 text_id!(
     Subject,
-    |text: String| text.parse(),
+    Subject::checked,
     r"^[A-Za-z0-9._-]{1,253}/[^\s\x00-\x1f\x7f-\x9f]{1,255}$",
     "The container an event is about: host/name."
 );

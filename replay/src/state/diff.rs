@@ -44,7 +44,7 @@ pub(super) struct Change {
 /// # Errors
 /// Those of the source, and when the log has not come to one of the points.
 pub(crate) async fn run(from: &FromArgs, args: &DiffArgs) -> anyhow::Result<bool> {
-    let [before, after] = at(from, &args.whose, [&args.before, &args.after]).await?;
+    let [before, after] = at(from, &args.whose, [&args.before, &args.after], false).await?;
     let changes = changes(&before, &after);
     if args.whose.output == Output::Json {
         for change in &changes {

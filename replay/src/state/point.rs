@@ -11,10 +11,12 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use anyhow::bail;
+use hemostat_archive::Record;
 use hemostat_event::cloudevents::Position;
 use hemostat_event::{Event, EventId, Timestamp};
 
 use super::KnownOfAll;
+use super::latest::Latest;
 use super::states::States;
 use crate::screen;
 
@@ -58,6 +60,7 @@ pub(crate) struct Fold {
 #[derive(Default)]
 struct Partition {
     states: States,
+    latest: Latest,
     last_seq: u64,
     /// Whether the point was reached; what follows is passed over.
     has_ended: bool,
@@ -69,8 +72,9 @@ impl Fold {
         Self { point: *point, partitions: BTreeMap::new() }
     }
 
-    /// Takes in the next entry of a partition, which was written at `written`; `event` is what could be read of it.
-    pub(crate) fn take_in(&mut self, position: Position, written: Timestamp, event: Option<&Event>) {
+    /// Takes in the next entry of a partition, which was written at `written`; `event` is what could be read of it. Says
+    /// whether it stands before the point, or is it.
+    pub(crate) fn take_in(&mut self, position: Position, written: Timestamp, event: Option<&Event>) -> bool {
         let partition = self.partitions.entry(position.partition).or_default();
         let begins_anew = position.seq <= partition.last_seq;
         let is_behind = match self.point {
@@ -84,7 +88,7 @@ impl Fold {
         };
         partition.has_ended |= is_behind;
         if partition.has_ended {
-            return;
+            return false;
         }
         if begins_anew {
             partition.states = States::default();
@@ -98,6 +102,12 @@ impl Fold {
             Point::Place(place) => place == position,
             Point::Event(id) => event.is_some_and(|event| event.envelope.id == id),
         };
+        true
+    }
+
+    /// Takes in the entry that was last taken in as the sample that it is.
+    pub(super) fn take_in_sample(&mut self, partition: u16, record: &Record) {
+        self.partitions.entry(partition).or_default().latest.take_in(record);
     }
 
     /// What was known at the point.
@@ -124,9 +134,14 @@ impl Fold {
             Point::Event(_) => partition.has_ended,
         };
         let mut of_all = KnownOfAll::new();
-        for (number, partition) in self.partitions.iter().filter(|(number, part)| is_of_it(**number, part)) {
+        for (number, partition) in
+            self.partitions.into_iter().filter(|(number, part)| is_of_it(*number, part))
+        {
             let known = partition.states.known().filter(|(_, known)| *known != super::Known::default());
-            of_all.extend(known.map(|(subject, known)| ((*number, subject), known)));
+            of_all.extend(known.map(|(subject, known)| ((number, subject), known)));
+            for (subject, measured) in partition.latest.finish() {
+                of_all.entry((number, subject)).or_default().sample = Some(measured);
+            }
         }
         Ok(of_all)
     }

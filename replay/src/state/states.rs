@@ -15,13 +15,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::latest::Measured;
+
 /// The states of all roles for the containers of one partition.
 pub(crate) struct States {
     monitor: Folds<detect::State>,
     analyzer: Folds<diagnose::State>,
     responder: Folds<remediate::State>,
     alert: Folds<notify::State>,
-    subjects: BTreeSet<Subject>,
 }
 
 /// What every role knew of one container; absent where a role has never said anything of it.
@@ -35,6 +36,9 @@ pub(crate) struct Known {
     pub responder: Option<Versioned<remediate::State>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alert: Option<Versioned<notify::State>>,
+    /// What was measured last, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample: Option<Measured>,
 }
 
 /// A state, and how many events it was folded from.
@@ -57,7 +61,6 @@ impl Default for States {
             analyzer: Folds::of::<Analyzer>(),
             responder: Folds::of::<Responder>(),
             alert: Folds::of::<Alerter>(),
-            subjects: BTreeSet::new(),
         }
     }
 }
@@ -65,11 +68,6 @@ impl Default for States {
 impl States {
     /// Takes in the next event of the partition.
     pub(crate) fn fold(&mut self, position: Position, event: &Event) {
-        if let Some(subject) = &event.envelope.subject
-            && !self.subjects.contains(subject)
-        {
-            self.subjects.insert(subject.clone());
-        }
         self.monitor.event(position, event);
         self.analyzer.event(position, event);
         self.responder.event(position, event);
@@ -120,17 +118,23 @@ impl States {
             timers.into_iter().map(|timer| (Role::Responder, timer))
         };
         // The other roles set none.
-        self.subjects.iter().flat_map(of_one).collect()
+        let subjects: BTreeSet<&Subject> = self.responder.subjects().collect();
+        subjects.into_iter().flat_map(of_one).collect()
     }
 
     /// What is known of each container.
     pub(super) fn known(&self) -> impl Iterator<Item = (Subject, Known)> + '_ {
-        self.subjects.iter().map(|subject| {
+        let mut subjects: BTreeSet<&Subject> = self.monitor.subjects().collect();
+        subjects.extend(self.analyzer.subjects());
+        subjects.extend(self.responder.subjects());
+        subjects.extend(self.alert.subjects());
+        subjects.into_iter().map(|subject| {
             let known = Known {
                 monitor: versioned(&self.monitor, subject),
                 analyzer: versioned(&self.analyzer, subject),
                 responder: versioned(&self.responder, subject),
                 alert: versioned(&self.alert, subject),
+                sample: None,
             };
             (subject.clone(), known)
         })

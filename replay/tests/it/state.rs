@@ -28,6 +28,23 @@ fn states_at_a_time_a_place_and_an_event_agree() {
 }
 
 #[test]
+fn the_last_sample_before_a_point_is_told_when_asked_for() {
+    let rig = Rig::new();
+    let at = |point: &str| lines(&rig.archive(&["state", "--at", point, "--samples", "-o", "json"]));
+    let sampled = |point: &str| {
+        let known =
+            at(point).into_iter().find(|known| known["container"] == "h1/web").expect("it was sampled");
+        known["sample"]["at"].as_str().expect("a sample has a time").to_owned()
+    };
+    assert!(sampled("0/10") < sampled("0/24"));
+    assert!(sampled("0/24").as_str() <= "2026-11-24T06:10:03Z");
+    let table = out(&rig.archive(&["state", "--at", "0/24", "--samples"]));
+    assert!(table.contains("last sample") && table.contains("memory_bytes"), "{table}");
+    let without = lines(&rig.archive(&["state", "--at", "0/24", "-o", "json"]));
+    assert!(without[0].get("sample").is_none());
+}
+
+#[test]
 fn a_point_that_is_not_there_is_named() {
     let rig = Rig::new();
     let beyond = rig.archive(&["state", "--at", "0/9999"]);

@@ -4,7 +4,7 @@
 //! root. The index is believed in one thing only, and only to find the place of an edit that is proven otherwise: the
 //! chain after each frame.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use hemostat_agent::log::{EntryId, StreamName};
 use hemostat_event::{EventType, Subject, codec};
@@ -250,7 +250,7 @@ struct FrameSeen {
     numbers: (u64, u64),
     span_ms: (u64, u64),
     types: BTreeSet<EventType>,
-    containers: BTreeSet<Subject>,
+    containers: HashSet<Subject>,
     incidents: BTreeSet<hemostat_event::IncidentId>,
 }
 
@@ -265,23 +265,27 @@ impl FrameSeen {
         self.span_ms = (self.span_ms.0.min(ms), self.span_ms.1.max(ms));
         self.types.insert(record.stream.event_type());
         let (Body::Whole { header, .. } | Body::Taken { header, .. }) = &record.body else { return };
-        let Ok(header) = codec::header(header) else { return };
-        self.containers.extend(header.envelope.subject);
-        self.incidents.extend(header.envelope.incident);
+        let Some(terms) = codec::terms(header) else { return };
+        if let Some(subject) = terms.subject
+            && !self.containers.contains(subject)
+        {
+            self.containers.extend(subject.parse::<Subject>().ok());
+        }
+        self.incidents.extend(terms.incident);
     }
 
     /// What the index says otherwise.
     fn differs_from(&self, index: &Index, entry: &IndexEntry) -> Option<&'static str> {
         let subjects = entry.containers.iter().map(|place| index.containers.get(*place as usize));
         // A place that does not exist is a difference.
-        let containers: Option<BTreeSet<&Subject>> = subjects.collect();
+        let containers: Option<HashSet<&Subject>> = subjects.collect();
         let differs = [
             ("counts", self.count != entry.count),
             ("numbers", self.numbers != (entry.first_seq, entry.last_seq)),
             ("times", self.span_ms != (entry.first_ms, entry.last_ms)),
             ("types", self.types != entry.types),
             ("incidents", self.incidents != entry.incidents),
-            ("containers", containers.is_none_or(|said| !said.into_iter().eq(&self.containers))),
+            ("containers", containers.is_none_or(|said| said != self.containers.iter().collect())),
         ];
         differs.into_iter().find_map(|(field, differs)| differs.then_some(field))
     }

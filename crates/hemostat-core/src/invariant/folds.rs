@@ -71,10 +71,16 @@ impl<S: Default + Clone + PartialEq> Folds<S> {
         let of_state = event.envelope.source.role == self.role
             && !matches!(event.event_type(), EventType::ContainerSample | EventType::DeadLetter);
         let Some(subject) = event.envelope.subject.as_ref().filter(|_| of_state) else { return };
-        let folded = self.states.entry(subject.clone()).or_default();
+        let folded = match self.states.get_mut(subject) {
+            Some(folded) => folded,
+            None => self.states.entry(subject.clone()).or_default(),
+        };
         (self.fold)(&mut folded.state, event);
         folded.version += 1;
         folded.last = Some(position);
+        if self.expected.is_empty() {
+            return;
+        }
         let expected = self.expected.remove(&(subject.clone(), folded.version));
         if expected.is_some_and(|expected| expected != folded.state) {
             let detail = format!(
@@ -89,6 +95,11 @@ impl<S: Default + Clone + PartialEq> Folds<S> {
     #[must_use]
     pub fn state(&self, subject: &Subject) -> Option<(u64, &S)> {
         self.states.get(subject).map(|folded| (folded.version, &folded.state))
+    }
+
+    /// The containers that have a state, in order.
+    pub fn subjects(&self) -> impl Iterator<Item = &Subject> {
+        self.states.keys()
     }
 
     /// Everything that is broken; versions that the log never reached, too.

@@ -1,7 +1,9 @@
 //! The stored form: what is written is read again, and what is not an event has a name.
 
-use hemostat_event::codec::{DecodeError, EVENT_BYTES_MAX, decode, decode_parts, encode, payload_start};
-use hemostat_event::{Data, Event, EventType, Outcome, Timestamp};
+use hemostat_event::codec::{
+    DecodeError, EVENT_BYTES_MAX, decode, decode_parts, encode, payload_start, terms,
+};
+use hemostat_event::{Data, Event, EventType, Outcome, Subject, Timestamp};
 use proptest::prelude::*;
 use rmpv::Value;
 
@@ -19,6 +21,9 @@ proptest! {
         prop_assert_eq!(&encode(&read), &bytes);
         prop_assert_eq!(&read, &event);
         let (header, payload) = bytes.split_at(payload_start(&bytes).expect("it begins with a map"));
+        let found = terms(header).expect("a header");
+        prop_assert_eq!(found.subject, event.envelope.subject.as_ref().map(Subject::as_str));
+        prop_assert_eq!(found.incident, event.envelope.incident);
         prop_assert_eq!(decode_parts(header, payload).expect("an event"), event);
         let more = [payload, &[0xc0]].concat();
         prop_assert!(matches!(decode_parts(header, &more), Err(DecodeError::TrailingBytes(1))));

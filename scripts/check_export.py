@@ -14,13 +14,9 @@ import pyarrow.csv
 import pyarrow.parquet
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
+from jsonschema import Draft202012Validator
+from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 from py_ocsf_models.events.findings.detection_finding import DetectionFinding
-
-# Required of an API Activity (6003) by OCSF 1.3.0; py-ocsf-models has findings only.
-API_REQUIRED = (
-    "activity_id", "actor", "api", "category_uid", "class_uid", "metadata", "severity_id", "src_endpoint", "time",
-    "type_uid",
-)
 
 # A payload of an export may be longer than the 128 KiB that the csv module takes.
 csv.field_size_limit(1 << 24)
@@ -64,18 +60,25 @@ def parquet(folder, manifest):
 
 
 def ocsf(folder, manifest):
+    schema = OcsfJsonSchemaEmbedded(get_ocsf_schema(manifest["ocsf"]))
+    # By class, and the profiles that an event names: every attribute, known or not, required or not, and its values.
+    validators = {}
     counts = Counter()
     for line in lines(folder, manifest):
         event = json.loads(line)
         assert event["metadata"]["version"] == manifest["ocsf"]
-        if event["class_uid"] == 2004:
+        of = event["class_uid"], *event["metadata"].get("profiles", [])
+        if of not in validators:
+            name = schema.lookup_class_name_from_uid(of[0])
+            validators[of] = Draft202012Validator(schema.get_class_schema(name, profiles=list(of[1:])))
+        errors = [f"{error.json_path}: {error.message}" for error in validators[of].iter_errors(event)]
+        assert not errors, (event["metadata"]["event_code"], errors)
+        if of[0] == 2004:
             DetectionFinding.model_validate(event)
-        else:
-            assert event["class_uid"] == 6003
-            missing = [name for name in API_REQUIRED if name not in event]
-            assert not missing, missing
         assert event["type_uid"] == event["class_uid"] * 100 + event["activity_id"]
         counts[event["unmapped"]["partition"], event["metadata"]["event_code"]] += 1
+    classes = {of[0] for of in validators}
+    assert classes == {1007, 2004, 6003}, classes
     return counts
 
 

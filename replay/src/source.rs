@@ -1,6 +1,6 @@
 //! Where events come from: the archive first, then the live log behind it; each partition in the order of its numbers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use hemostat_agent::log::EventLog;
 use hemostat_agent::tail::Tail;
 use hemostat_archive::{Archive, Digest, Head, Heads, History, Loss, Place, Record, Selection, Signed};
-use hemostat_event::{EventType, Timestamp};
+use hemostat_event::EventType;
 use hemostat_redis::{RedisLog, RedisSettings};
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,13 @@ enum From {
     Recorded(Box<Recorded>),
     /// Archive and log.
     History(Box<History>),
+}
+
+/// Where the live log ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LiveEnd {
+    Opened,
+    Never,
 }
 
 /// A recording, and the number of its next part.
@@ -90,13 +97,26 @@ impl Sealed {
 }
 
 impl Source {
-    /// Opens what the arguments name. Of `selection` more than asked for may come: whole frames.
+    /// Opens what the arguments name. Of `selection` more than asked for may come: whole frames. A live log ends where it
+    /// was when it was opened: a busy one would never end.
     ///
     /// # Errors
     /// When nothing is named, or what is named is out of reach.
     pub(crate) async fn open(from: &FromArgs, selection: Selection) -> anyhow::Result<Self> {
+        Self::of(from, selection, LiveEnd::Opened).await
+    }
+
+    /// The same for who reads on: what is written to the live log comes too.
+    ///
+    /// # Errors
+    /// As for [`Source::open`].
+    pub(crate) async fn open_along(from: &FromArgs, selection: Selection) -> anyhow::Result<Self> {
+        Self::of(from, selection, LiveEnd::Never).await
+    }
+
+    async fn of(from: &FromArgs, selection: Selection, end: LiveEnd) -> anyhow::Result<Self> {
         let reads = match from.file.as_slice() {
-            [] => From::History(Box::new(history(from, selection).await?)),
+            [] => From::History(Box::new(history(from, selection, end).await?)),
             [file] => return Self::recording(file, selection),
             _ => bail!("one recording at a time: only `test` reads several"),
         };
@@ -186,18 +206,27 @@ async fn along(
 }
 
 /// Opens archive and log.
-async fn history(from: &FromArgs, selection: Selection) -> anyhow::Result<History> {
+async fn history(from: &FromArgs, selection: Selection, end: LiveEnd) -> anyhow::Result<History> {
     if from.archive.is_none() && from.redis.is_none() {
         bail!(
             "nothing to read: name an archive (--archive), a live log (--redis), both, or a recording (--file)"
         );
     }
     let archive = from.archive.as_deref().map(open_archive).transpose()?;
-    let tail = match &from.redis {
-        Some(url) => Some(live(url, &from.namespace, selection.since, &selection.types).await?),
-        None => None,
-    };
-    History::open(archive, tail, selection, Heads::All).await.context("failed to list the archive")
+    let (mut tail, mut opened) = (None, None);
+    if let Some(url) = &from.redis {
+        let log = live(url, &from.namespace).await?;
+        opened = Some(log.now().await.context("failed to read the log")?);
+        let is_left_out = |kind: &EventType| !selection.types.is_empty() && !selection.types.contains(kind);
+        let skip = EventType::ALL.into_iter().filter(is_left_out).collect();
+        tail = Some(Tail::new(log, selection.since, skip));
+    }
+    let history =
+        History::open(archive, tail, selection, Heads::All).await.context("failed to list the archive")?;
+    Ok(match opened.filter(|_| end == LiveEnd::Opened) {
+        Some(now) => history.until(now),
+        None => history,
+    })
 }
 
 /// Opens an archive to read it: one that is not there is not made.
@@ -219,15 +248,7 @@ pub(crate) fn decisions() -> Selection {
 }
 
 /// The live log.
-async fn live(
-    url: &str,
-    namespace: &str,
-    since: Option<Timestamp>,
-    types: &BTreeSet<EventType>,
-) -> anyhow::Result<Tail> {
+async fn live(url: &str, namespace: &str) -> anyhow::Result<Arc<dyn EventLog>> {
     let settings = RedisSettings { url: url.to_owned(), namespace: namespace.to_owned(), partitions: None };
-    let log = RedisLog::connect(settings).await.context("failed to open the event log at --redis")?;
-    let log: Arc<dyn EventLog> = Arc::new(log);
-    let skip = EventType::ALL.into_iter().filter(|kind| !types.is_empty() && !types.contains(kind)).collect();
-    Ok(Tail::new(log, since, skip))
+    Ok(Arc::new(RedisLog::connect(settings).await.context("failed to open the event log at --redis")?))
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use hemostat_agent::log::{Entry, EntryError, EntryId, EntryRef, LogError, Partition, Stored, StreamName};
 use hemostat_agent::tail::Tail;
+use hemostat_event::Timestamp;
 use tokio::time::Instant;
 
 use crate::failure::ArchiveError;
@@ -44,6 +45,8 @@ pub struct History {
     ends: BTreeMap<u16, End>,
     /// How far the live log has been handed out.
     handed: Positions,
+    /// The log time of the last entry of the live log that is wanted, in milliseconds.
+    last_ms: u64,
     /// Read from the live log and held back.
     held: Vec<Stored>,
     stage: Stage,
@@ -126,9 +129,18 @@ impl History {
             reader: None,
             ends: BTreeMap::new(),
             handed: Positions::default(),
+            last_ms: u64::MAX,
             held: Vec::new(),
             stage: Stage::Archive,
         })
+    }
+
+    /// Comes to an end although the log goes on: what is written to it after `now` is left out. After the clock of the log
+    /// was set back, what carries a time that has not come yet is left out too.
+    #[must_use]
+    pub fn until(mut self, now: Timestamp) -> Self {
+        self.last_ms = now.millis();
+        self
     }
 
     /// The next entries, in the order of their partition; `None` when there are no more for now. With [`Heads::All`]
@@ -160,6 +172,9 @@ impl History {
                 self.stage = Stage::Live(Some(Instant::now()));
                 continue;
             }
+            // A round brings something of every partition that has something: where nothing is wanted of it, nothing is of
+            // the next.
+            self.held.retain(|stored| stored.at.id.ms <= self.last_ms);
             if self.held.is_empty() {
                 self.stage = Stage::Along;
                 return Ok(None);

@@ -86,7 +86,7 @@ impl Past {
     /// Exit 3 when log or archive is out of reach.
     pub(crate) async fn decisions(&self) -> Result<Vec<Entry>, Failure> {
         let types = EventType::ALL.into_iter().filter(|kind| *kind != EventType::ContainerSample).collect();
-        let mut history = self.read(Selection { types, ..Selection::default() }).await?;
+        let mut history = self.read(Selection { types, ..Selection::default() }).await?.until(self.now);
         let mut all = Vec::new();
         while let Some(entries) = next(&mut history).await.or_unreachable()? {
             let wanted = |entry: &Entry| {

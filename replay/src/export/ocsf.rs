@@ -1,10 +1,12 @@
 //! Events as OCSF 1.3.0 (Open Cybersecurity Schema Framework), one JSON object per line.
 //!
 //! The mapping is a table in `docs/ocsf.md`. What is seen and judged is a Detection Finding (2004), what is done and
-//! ordered is an API Activity (6003). Other types have no class and are left out.
+//! ordered is an API Activity (6003), the beginning and end of a container's first process is a Process Activity (1007).
+//! Other types and changes have no class and are left out.
 
 use hemostat_event::{
-    Action, Command, ContainerRef, Data, Envelope, Event, Outcome, Recovery, Severity, Verification,
+    Action, Actor, Change, Command, ContainerChanged, ContainerRef, Data, Envelope, Event, Outcome, Recovery,
+    Severity, Verification,
 };
 use serde_json::{Map, Value, json};
 
@@ -15,6 +17,7 @@ pub(crate) const VERSION: &str = "1.3.0";
 
 const FINDING: u64 = 2004;
 const API: u64 = 6003;
+const PROCESS: u64 = 1007;
 
 /// What a class adds to the attributes that every event has.
 struct Mapped {
@@ -33,6 +36,7 @@ pub(crate) fn line(entry: &Entry) -> Option<String> {
     let envelope = &event.envelope;
     let (category, category_name, class_name) = match mapped.class {
         FINDING => (2, "Findings", "Detection Finding"),
+        PROCESS => (1, "System Activity", "Process Activity"),
         _ => (6, "Application Activity", "API Activity"),
     };
     let mut map = Map::new();
@@ -63,8 +67,12 @@ pub(crate) fn line(entry: &Entry) -> Option<String> {
     if let Some(incident) = envelope.incident {
         metadata["correlation_uid"] = json!(incident);
     }
+    if mapped.class == PROCESS {
+        metadata["profiles"] = json!(["container"]);
+    }
     put("metadata", metadata);
-    if let Some(resource) = resource(event) {
+    // A process has its container within.
+    if let Some(resource) = resource(event).filter(|_| mapped.class != PROCESS) {
         put("resources", json!([resource]));
     }
     let mut unmapped = json!({
@@ -163,11 +171,10 @@ fn mapped(event: &Event) -> Option<Mapped> {
             own["actor"]["user"] = json!({ "name": order.by });
             call(CHANGE, INFORMATIONAL, SUCCESS, message, own)
         }
-        Data::ContainerSample(_)
-        | Data::ContainerChanged(_)
-        | Data::Diagnosis(_)
-        | Data::Notification(_)
-        | Data::DeadLetter(_) => return None,
+        Data::ContainerChanged(changed) => process(envelope, changed, message)?,
+        Data::ContainerSample(_) | Data::Diagnosis(_) | Data::Notification(_) | Data::DeadLetter(_) => {
+            return None;
+        }
     })
 }
 
@@ -179,6 +186,9 @@ const CLOSE: u64 = 3;
 const READ: u64 = 2;
 const CHANGE: u64 = 3;
 const DELETE: u64 = 4;
+// Activities of a process.
+const LAUNCH: u64 = 1;
+const TERMINATE: u64 = 2;
 // Severities.
 const INFORMATIONAL: u64 = 1;
 const MEDIUM: u64 = 3;
@@ -224,6 +234,39 @@ fn api(envelope: &Envelope, operation: &str, request: &Value, error: Option<&str
         "actor": { "app_name": "HemoStat", "app_uid": envelope.source.uri() },
         "src_endpoint": { "hostname": envelope.host, "name": envelope.source.uri() },
     })
+}
+
+/// The first process of a container has begun or ended; `None` for every other change.
+fn process(envelope: &Envelope, changed: &ContainerChanged, message: String) -> Option<Mapped> {
+    let (activity, severity, exit_code) = match changed.change {
+        Change::Started => (LAUNCH, INFORMATIONAL, None),
+        Change::Stopped { exit_code } | Change::Died { exit_code: exit_code @ 0 } => {
+            (TERMINATE, INFORMATIONAL, Some(exit_code))
+        }
+        Change::Died { exit_code } => (TERMINATE, MEDIUM, Some(exit_code)),
+        // Of a kill for memory the engine does not say which process; its end is an event of its own.
+        Change::OomKilled
+        | Change::Discovered { .. }
+        | Change::HealthChanged { .. }
+        | Change::Paused { .. }
+        | Change::Removed => return None,
+    };
+    let ContainerRef { id, name, image, .. } = &changed.container;
+    let actor = match changed.by {
+        Actor::Engine => "container engine",
+        Actor::Operator => "client of the container engine",
+        Actor::Hemostat => "HemoStat",
+    };
+    let mut own = json!({
+        "actor": { "app_name": actor },
+        // What kind of machine the host is, nobody knows here.
+        "device": { "hostname": envelope.host, "type_id": 0 },
+        "process": { "uid": id, "name": name, "container": { "uid": id, "name": name, "image": { "uid": image } } },
+    });
+    if let Some(exit_code) = exit_code {
+        own["exit_code"] = json!(exit_code);
+    }
+    Some(Mapped { class: PROCESS, activity, severity, status: SUCCESS, message, own })
 }
 
 fn operation(action: &Action) -> &'static str {

@@ -200,7 +200,7 @@ struct Made {
 
 impl Made {
     async fn open(from: &FromArgs) -> anyhow::Result<Self> {
-        let source = Source::open(from, decisions()).await?;
+        let source = Source::open_along(from, decisions()).await?;
         let mut begins = BTreeMap::new();
         if let Some(place) = &from.archive {
             let archive = open_archive(place)?;

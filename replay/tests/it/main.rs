@@ -4,6 +4,7 @@ mod bench;
 mod decided_again;
 mod export;
 mod golden;
+mod live;
 mod made;
 mod play;
 mod recordings;

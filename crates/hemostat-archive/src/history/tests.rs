@@ -117,6 +117,20 @@ async fn no_more_is_read_than_since_a_time() {
     assert_eq!(numbers, (51..=100).collect::<Vec<_>>());
 }
 
+#[tokio::test]
+async fn what_is_written_after_the_end_that_was_asked_for_is_left_out() {
+    let given = Given::new();
+    given.append(1..=20).await;
+    given.archive(10).await;
+    let now = given.log.now().await.unwrap();
+    let mut history = given.open(None).await.until(now);
+    given.log.advance(Duration::from_millis(1));
+    given.append(21..=30).await;
+    assert_eq!(read(&mut history).await, (1..=20).collect::<Vec<_>>());
+    let later = given.log.now().await.unwrap();
+    assert_eq!(read(&mut given.open(None).await.until(later)).await, (1..=30).collect::<Vec<_>>());
+}
+
 /// A log and a folder.
 struct Given {
     log: MemoryLog,

@@ -43,6 +43,9 @@ pub(crate) async fn run(config: &Config, args: &LogArgs) -> Result<(), Failure> 
     let filter = Filter { types, samples: args.samples, since, container: args.container.clone() };
     let stop = if args.follow { Some(stop_on_signal()?) } else { None };
     let mut history = past.read(filter.selection()).await?;
+    if !args.follow {
+        history = history.until(past.now);
+    }
     let mut printer = Printer { output: args.output.output, header: false };
     loop {
         match past::next(&mut history).await {

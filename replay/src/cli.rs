@@ -67,6 +67,7 @@ pub(crate) enum Command {
   hemostat-replay test --redis redis://127.0.0.1:6379 --set responder.cooldown=10m
   hemostat-replay test --file replay/recordings -o json
   hemostat-replay test --file loop.hsrec --file killed.hsrec
+  hemostat-replay test --file replay/recordings --provider 'python3 my_model.py'
   hemostat-replay test --file replay/recordings --accept
   hemostat-replay test --file replay/recordings --accept --reason 'plans live twice as long, issue 12'
 
@@ -119,6 +120,10 @@ pub(crate) struct TestArgs {
     /// given several times.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// A program that is asked about every alert instead of taking the recorded answer: it reads one alert a line and writes
+    /// one diagnosis a line, both as in schemas/v1, or {"error": "why not"}. Golden files are not looked at
+    #[arg(long, value_name = "COMMAND", conflicts_with = "accept")]
+    pub provider: Option<String>,
     /// Show what the golden files of the recordings would have to say; with --reason, write them
     #[arg(long)]
     pub accept: bool,

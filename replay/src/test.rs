@@ -5,6 +5,7 @@
 
 mod golden;
 mod print;
+mod provider;
 mod run;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use crate::cli::{self, FromArgs, TestArgs};
 use crate::screen;
 use crate::source::{self, Source};
 use golden::{Golden, Held};
+use provider::{Asked, Program};
 use run::{Counts, Found, Run};
 
 /// How a recording is named.
@@ -36,6 +38,9 @@ struct Report {
     differences: Vec<Found>,
     /// How often each rule has decided.
     rules: Vec<Exercised>,
+    /// What came of asking --provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<Asked>,
     /// Each recording.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     recordings: Vec<Recorded>,
@@ -65,7 +70,9 @@ impl Report {
 
     /// Whether nothing was found.
     fn is_clean(&self) -> bool {
-        self.counts.different == 0 && self.recordings.iter().all(|recorded| recorded.golden.is_fine())
+        self.counts.different == 0
+            && self.provider.as_ref().is_none_or(|asked| asked.failed == 0)
+            && self.recordings.iter().all(|recorded| recorded.golden.is_fine())
     }
 }
 
@@ -82,8 +89,10 @@ pub(crate) async fn run(from: &FromArgs, args: &TestArgs) -> anyhow::Result<bool
     }
     let mut report = Report::default();
     let mut coverage = Coverage::default();
+    let program = args.provider.as_deref().map(Program::start).transpose()?;
+    let provider = || program.as_ref().map(Program::provider);
     if files.is_empty() {
-        let run = Run::of(Source::open(from, source::decisions()).await?, &args.set).await?;
+        let run = Run::of(Source::open(from, source::decisions()).await?, &args.set, provider()).await?;
         coverage.add(&run.coverage);
         let found = run.differences.iter().cloned().map(Found::from).collect();
         report.add(&run, None, found, 0);
@@ -91,7 +100,9 @@ pub(crate) async fn run(from: &FromArgs, args: &TestArgs) -> anyhow::Result<bool
     for file in &files {
         let golden = Golden::beside(file)?;
         let set = golden::settings(golden.as_ref(), &args.set);
-        let run = Run::of(Source::recording(file, source::decisions())?, &set).await?;
+        // It tells what the rules come to.
+        let golden = golden.filter(|_| program.is_none());
+        let run = Run::of(Source::recording(file, source::decisions())?, &set, provider()).await?;
         coverage.add(&run.coverage);
         let now = Golden::of(&run, set, file, golden.as_ref())?;
         let (accepted, found) = now.judged(&run);
@@ -107,6 +118,7 @@ pub(crate) async fn run(from: &FromArgs, args: &TestArgs) -> anyhow::Result<bool
         report.recordings.push(Recorded { file: file.clone(), counts: run.counts, accepted, golden: held });
     }
     report.rules = coverage.rules();
+    report.provider = program.as_ref().map(Program::asked);
     if args.output.is_json() { screen::json(&report) } else { print::report(&report) }?;
     Ok(report.is_clean())
 }

@@ -1,8 +1,10 @@
 //! The report for people.
 
+use hemostat_core::project::visible;
 use hemostat_core::replay::Change;
 
 use super::golden::{Held, State};
+use super::provider::Asked;
 use super::run::Found;
 use super::{Recorded, Report};
 use crate::screen;
@@ -32,6 +34,11 @@ pub(super) fn report(report: &Report) -> anyhow::Result<()> {
     }
     if 0 < report.counts.unreadable {
         screen::line(&format!("not readable: {} entries", report.counts.unreadable))?;
+    }
+    if let Some(Asked { asked, failed, first_failure }) = &report.provider {
+        let why = first_failure.as_ref().map(|why| format!(", first because {}", visible(why)));
+        let why = why.unwrap_or_default();
+        screen::line(&format!("provider: asked about {asked} alerts, no answer to {failed}{why}"))?;
     }
     let accepted = match report.accepted {
         0 => String::new(),

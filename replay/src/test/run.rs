@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use hemostat_archive::Digest;
-use hemostat_core::replay::{Coverage, Difference, Replay, Told};
+use hemostat_core::replay::{Coverage, Difference, Provider, Replay, Told};
 use hemostat_event::EventType;
 use hemostat_event::cloudevents::Position;
 use ring::digest::{Context, SHA256};
@@ -79,12 +79,19 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Decides everything again by today's rules with these settings.
+    /// Decides everything again by today's rules with these settings, and by what the provider says where one is given.
     ///
     /// # Errors
     /// Those of the source, and a setting that does not exist.
-    pub(super) async fn of(mut source: Source, set: &[String]) -> anyhow::Result<Self> {
+    pub(super) async fn of(
+        mut source: Source,
+        set: &[String],
+        provider: Option<Provider>,
+    ) -> anyhow::Result<Self> {
         let mut replay = Replay::new(rules::rules(set)?);
+        if let Some(provider) = provider {
+            replay = replay.asking(provider);
+        }
         let mut tally = Tally::new();
         while let Some(records) = source.next().await? {
             for (partition, record) in records {

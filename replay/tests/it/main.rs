@@ -7,6 +7,7 @@ mod golden;
 mod live;
 mod made;
 mod play;
+mod provider;
 mod recordings;
 mod restore;
 mod rig;

@@ -14,6 +14,7 @@
 mod answer;
 mod coverage;
 mod difference;
+mod provider;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +33,7 @@ use crate::role::{Decide, Decision, First, Input, Then};
 use answer::Answer;
 pub use coverage::{Coverage, Exercised};
 pub use difference::{Change, Difference};
+pub use provider::Provider;
 
 /// The rules by which is decided again.
 #[derive(Debug, Clone)]
@@ -121,6 +123,7 @@ impl Inputs {
 #[derive(Debug)]
 pub struct Replay {
     rules: Rules,
+    provider: Option<Provider>,
     inputs: Inputs,
     redrives: BTreeMap<u16, Redrives>,
     analyzer: States<Analyzer>,
@@ -177,6 +180,7 @@ impl Replay {
     pub fn new(rules: Rules) -> Self {
         Self {
             rules,
+            provider: None,
             inputs: Inputs::default(),
             redrives: BTreeMap::new(),
             analyzer: States::<Analyzer>::new(),
@@ -185,6 +189,12 @@ impl Replay {
             open: BTreeMap::new(),
             coverage: Coverage::default(),
         }
+    }
+
+    /// Asks this provider about every alert, instead of taking the answer that was recorded.
+    #[must_use]
+    pub fn asking(self, provider: Provider) -> Self {
+        Self { provider: Some(provider), ..self }
     }
 
     /// Takes in the next event of its partition. Answers with what came of the decision that has ended before it, and
@@ -233,6 +243,7 @@ impl Replay {
 
     fn judge(&mut self, step: &Step) -> (Position, Told) {
         let told = match step.role {
+            Role::Analyzer if self.provider.is_some() => self.ask(step),
             Role::Analyzer => {
                 let mut analyzer = self.rules.analyzer.clone();
                 // Whether a model was asked is a matter of settings; its answer is in the log.
@@ -255,6 +266,17 @@ impl Replay {
             Told::Untold(_) => {}
         }
         (step.events[0].0, told)
+    }
+
+    /// Decides on what the provider says of the alert of a step.
+    fn ask(&mut self, step: &Step) -> Told {
+        let state = self.analyzer.entry(step.subject.clone()).or_default();
+        let told = match (self.inputs.get(step.cause), &mut self.provider) {
+            (Some(input), Some(provider)) => provider.decide(&self.rules.analyzer, state, input, step),
+            _ => Told::Untold(Untold::Input),
+        };
+        step.events.iter().for_each(|(_, event)| Analyzer::fold(state, event));
+        told
     }
 }
 

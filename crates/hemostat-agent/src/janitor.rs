@@ -81,6 +81,7 @@ impl Janitor {
     /// Works until `stop` is cancelled, whenever it has the lease.
     pub async fn run(self, stop: CancellationToken) {
         let mut held = None;
+        self.telemetry.begin_cleaning();
         // A request that hangs must not keep a stop waiting.
         while let Some(ended) = stop.run_until_cancelled(self.round(&mut held)).await {
             match ended {

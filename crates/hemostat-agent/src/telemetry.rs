@@ -18,6 +18,7 @@ use crate::containers::EngineError;
 use crate::log::{Abandoned, GroupStatus, LogError, Pressure, StreamName, Trimmed};
 
 mod archive;
+mod beginning;
 mod groups;
 pub mod metric;
 pub mod names;
@@ -250,6 +251,7 @@ impl Telemetry {
 
     /// The engine did not do what it was asked.
     pub fn engine_failed(&self, operation: &'static str, error: &EngineError) {
+        debug_assert!(beginning::ENGINE_OPERATIONS.contains(&operation), "{operation} begins without a 0");
         self.engine_errors.with_label_values(&[operation]).inc();
         match error {
             EngineError::NotFound(id) => debug!(operation, container = id.short(), "container is gone"),

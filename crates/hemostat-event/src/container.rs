@@ -183,6 +183,9 @@ impl Default for ContainerPolicy {
 }
 
 impl Severity {
+    /// All of them, worse ones later.
+    pub const ALL: [Self; 4] = [Self::Info, Self::Warning, Self::High, Self::Critical];
+
     /// The word used in logs, metrics and messages.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

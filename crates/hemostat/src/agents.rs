@@ -82,6 +82,7 @@ pub(crate) fn start(shared: &Shared, roles: &[Role], stop: &CancellationToken) -
     let mut tasks = JoinSet::new();
     for &role in roles {
         let (shared, telemetry, stop) = (shared.clone(), Arc::clone(&shared.telemetry), stop.clone());
+        telemetry.begin(role);
         tasks.spawn(announce(shared.clone(), role, stop.clone()));
         tasks.spawn(async move {
             keep_running(role, telemetry, stop, |stop| run(shared.clone(), role, stop)).await;

@@ -63,6 +63,14 @@ pub(super) const PARTS: &[Part] = &[
             family.flag(&labels(subject, watched), watched.sick_since(view.now).is_some());
         }
     }),
+    (names::ACTED, |view, family| {
+        for (subject, watched) in view.figures.present(view.now, view.silence) {
+            if let Some(acted) = watched.acted(view.now) {
+                let [host, id, name] = labels(subject, watched);
+                family.add(&[host, id, name, acted.action.as_str(), acted.outcome], seconds(acted.at));
+            }
+        }
+    }),
     (names::COOLDOWN_ACTIVE, |view, family| forbidden(view, family, |standing| standing.cooled)),
     (names::BREAKER_OPEN, |view, family| forbidden(view, family, |standing| standing.closed)),
 ];

@@ -1,9 +1,15 @@
 //! What was counted since the day began.
+//!
+//! What has a closed list of labels is shown with zeros: a counter that is absent until something happens hides the first
+//! time from `rate`, and the first repair of a day is often the only one. What names a container is not, because there are
+//! too many; the counters of its host stand in for it.
 
 use std::collections::BTreeSet;
 
-use hemostat_core::project::metrics::{Counts, Day};
-use hemostat_event::{Channel, EventType};
+use hemostat_core::project::metrics::{Counts, Day, OUTCOMES, SLOW, Spread, verdict_word};
+use hemostat_event::{
+    ActionKind, AnomalyKind, Channel, EventType, HostName, Rejection, Severity, Verification,
+};
 
 use super::levels::seconds;
 use super::{Part, View};
@@ -34,6 +40,29 @@ pub(super) const PARTS: &[Part] = &[
             family.spread(&[role.as_str(), kind.as_str()], spread);
         }
     }),
+    (names::HOST_ALERTS, |view, family| {
+        let counts = counts(view);
+        let counted = counts.alerts.keys().map(|(host, _)| host);
+        for host in hosts(view, counted) {
+            for severity in Severity::ALL {
+                let count = counts.alerts.get(&(host.clone(), severity));
+                family.count(&[host.as_str(), severity.as_str()], count.copied().unwrap_or(0));
+            }
+        }
+    }),
+    (names::HOST_ACTIONS, |view, family| {
+        let counts = counts(view);
+        let counted = counts.outcomes.keys().map(|(host, ..)| host);
+        for host in hosts(view, counted) {
+            for (action, outcome) in
+                ActionKind::ALL.into_iter().flat_map(|kind| OUTCOMES.map(|word| (kind, word)))
+            {
+                let count = counts.outcomes.get(&(host.clone(), action, outcome));
+                let labels = [host.as_str(), action.as_str(), outcome];
+                family.count(&labels, count.copied().unwrap_or(0));
+            }
+        }
+    }),
     (names::HEALTH_ALERTS, |view, family| {
         for (subject, of) in view.figures.counted_of_containers(view.now, view.silence) {
             for (severity, count) in &of.alerts {
@@ -60,8 +89,8 @@ pub(super) const PARTS: &[Part] = &[
         family.spread(&[FALSE_ALARM], &counts.false_alarms.confidence);
     }),
     (names::FALSE_ALARMS, |view, family| {
-        for (kind, count) in &counts(view).false_alarm_kinds {
-            family.count(&[kind.as_str()], *count);
+        for kind in AnomalyKind::ALL {
+            family.count(&[kind.as_str()], counts(view).false_alarm_kinds.get(&kind).copied().unwrap_or(0));
         }
     }),
     (names::ATTEMPTS, |view, family| {
@@ -73,18 +102,23 @@ pub(super) const PARTS: &[Part] = &[
         }
     }),
     (names::REMEDIATION_SECONDS, |view, family| {
-        for (action, spread) in &counts(view).actions {
-            family.spread(&[action.as_str()], spread);
+        let nothing = Spread::new(&SLOW);
+        for action in ActionKind::ALL {
+            family.spread(&[action.as_str()], counts(view).actions.get(&action).unwrap_or(&nothing));
         }
     }),
     (names::REJECTIONS, |view, family| {
-        for (reason, count) in &counts(view).rejections {
-            family.count(&[reason.as_str()], *count);
+        for reason in Rejection::ALL {
+            family.count(&[reason.as_str()], counts(view).rejections.get(&reason).copied().unwrap_or(0));
         }
     }),
     (names::VERIFICATIONS, |view, family| {
-        for ((action, verdict), count) in &counts(view).verdicts {
-            family.count(&[action.as_str(), verdict], *count);
+        let counts = counts(view);
+        for (action, verdict) in
+            ActionKind::ALL.into_iter().flat_map(|kind| Verification::ALL.map(|of| (kind, verdict_word(of))))
+        {
+            let count = counts.verdicts.get(&(action, verdict)).copied().unwrap_or(0);
+            family.count(&[action.as_str(), verdict], count);
         }
     }),
     (names::ALERTS_SENT, |view, family| {
@@ -93,8 +127,7 @@ pub(super) const PARTS: &[Part] = &[
             let of = counts.notifications.iter().filter(|((c, _, w), _)| *c == channel && *w == word);
             of.map(|(_, count)| count).sum::<u64>()
         };
-        let channels: BTreeSet<_> = counts.notifications.keys().map(|(channel, _, _)| *channel).collect();
-        for channel in channels {
+        for channel in Channel::ALL {
             family.count(&[channel.as_str(), "success"], told(channel, "sent"));
             family.count(&[channel.as_str(), "failed"], told(channel, "failed"));
         }
@@ -116,6 +149,11 @@ pub(super) const PARTS: &[Part] = &[
 
 const PLAN: &str = "remediation_needed";
 const FALSE_ALARM: &str = "false_alarm";
+
+/// The hosts that are there, and those about which something was counted.
+fn hosts<'a>(view: &'a View<'_>, counted: impl Iterator<Item = &'a HostName>) -> BTreeSet<&'a HostName> {
+    view.figures.hosts(view.now, view.silence).map(|(host, _)| host).chain(counted).collect()
+}
 
 /// What was counted; a day on which nothing has happened has counted nothing.
 fn counts<'a>(view: &'a View<'_>) -> std::borrow::Cow<'a, Counts> {

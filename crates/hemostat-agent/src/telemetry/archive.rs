@@ -45,7 +45,13 @@ impl Telemetry {
     /// How old the oldest event is that was read and is not in the archive; 0 where there is none.
     pub fn archive_behind(&self, partition: Partition, behind: Duration) {
         let secs = i64::try_from(behind.as_secs()).unwrap_or(i64::MAX);
-        self.archive.behind.with_label_values(&[&partition.0.to_string()]).set(secs);
+        let label = [&partition.0.to_string()];
+        self.archive.behind.with_label_values(&label).set(secs);
+        // The others begin with 0: a counter that is absent until something happens hides the first time.
+        let Archive { segments, events, bytes, behind: _, lost, errors } = &self.archive;
+        for counter in [segments, events, bytes, lost, errors] {
+            counter.with_label_values(&label);
+        }
     }
 
     /// Entries were gone before they could be archived; the head of the segment names them.

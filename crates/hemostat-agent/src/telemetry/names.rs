@@ -197,6 +197,15 @@ metrics! {
     INCIDENT_OPEN = Gauge("hemostat_container_incident_open", "", ["host", "container_id", "container_name"], Exporter),
         "1 while the container has an open incident.";
 
+    ACTED = Gauge("hemostat_container_acted_timestamp_seconds", "seconds", ["host", "container_id", "container_name", "action", "status"], Exporter),
+        "When the outcome of the last action on the container was appended, in log time; absent where none was within a day or two.";
+
+    // What was found and done, with zeros where nothing was: for rates and alerts.
+    HOST_ALERTS = Counter("hemostat_host_health_alerts_total", "", ["host", "severity"], Exporter),
+        "Health alerts about the containers of the host.";
+    HOST_ACTIONS = Counter("hemostat_host_remediation_attempts_total", "", ["host", "action", "status"], Exporter),
+        "Outcomes of plans about the containers of the host.";
+
     // What was found and done, by the exporter; about a container, until a while after its last sign of life.
     HEALTH_ALERTS = Counter("hemostat_health_alerts_total", "", ["host", "container_name", "severity"], Exporter),
         "Health alerts.";

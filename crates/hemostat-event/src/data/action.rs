@@ -62,6 +62,9 @@ pub enum ActionKind {
 }
 
 impl ActionKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Restart, Self::Scale, Self::Cleanup, Self::Exec, Self::Escalate];
+
     /// The word used in logs, metrics and messages.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -74,6 +74,9 @@ pub enum Channel {
 }
 
 impl Channel {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Slack, Self::Webhook, Self::Terminal];
+
     /// The word used in logs, metrics and messages.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

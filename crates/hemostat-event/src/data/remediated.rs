@@ -115,6 +115,17 @@ pub enum Rejection {
 }
 
 impl Rejection {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::CooldownActive,
+        Self::BudgetSpent,
+        Self::CircuitBreakerOpen,
+        Self::ModeForbids,
+        Self::ConfidenceTooLow,
+        Self::PlanExpired,
+        Self::ActionInProgress,
+    ];
+
     /// The word used in logs, metrics and messages.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -163,4 +174,9 @@ pub enum Verification {
     NotFixed,
     /// The engine could not be asked, or the container is gone or was replaced.
     Unknown,
+}
+
+impl Verification {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Verified, Self::NotFixed, Self::Unknown];
 }

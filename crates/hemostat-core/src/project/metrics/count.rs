@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hemostat_event::{
-    ActionKind, AnomalyKind, Channel, Data, Delivery, Event, EventType, NotificationKind, Outcome, Rejection,
-    Role, Severity, Subject, Verification,
+    ActionKind, AnomalyKind, Channel, Data, Delivery, Event, EventType, HostName, NotificationKind, Outcome,
+    Rejection, Role, Severity, Subject, Verification,
 };
 
 use super::Placed;
@@ -20,6 +20,10 @@ pub struct Counts {
     pub unreadable: u64,
     /// What is counted about single containers.
     pub containers: BTreeMap<Subject, PerContainer>,
+    /// Alerts about the containers of a host.
+    pub alerts: BTreeMap<(HostName, Severity), u64>,
+    /// Outcomes of plans about the containers of a host.
+    pub outcomes: BTreeMap<(HostName, ActionKind, &'static str), u64>,
     /// Plans to repair.
     pub plans: Judged,
     /// False alarms.
@@ -80,6 +84,8 @@ impl Default for Counts {
             events: BTreeMap::new(),
             unreadable: 0,
             containers: BTreeMap::new(),
+            alerts: BTreeMap::new(),
+            outcomes: BTreeMap::new(),
             plans: Judged::default(),
             false_alarms: Judged::default(),
             false_alarm_kinds: BTreeMap::new(),
@@ -109,6 +115,7 @@ impl Counts {
         one(&mut self.events, event.event_type());
         match &event.data {
             Data::HealthAlert(alert) => {
+                one(&mut self.alerts, (event.envelope.host.clone(), alert.severity));
                 if let Some(of) = self.of(subject) {
                     one(&mut of.alerts, alert.severity);
                     for anomaly in &alert.anomalies {
@@ -133,9 +140,10 @@ impl Counts {
                 self.analysed(hop);
             }
             Data::RemediationComplete(done) => {
-                let action = done.action.kind();
+                let (action, outcome) = (done.action.kind(), outcome_word(&done.outcome));
+                one(&mut self.outcomes, (event.envelope.host.clone(), action, outcome));
                 if let Some(of) = self.of(subject) {
-                    one(&mut of.attempts, (action, outcome_word(&done.outcome)));
+                    one(&mut of.attempts, (action, outcome));
                 }
                 if let Outcome::Rejected { rejection, .. } = &done.outcome {
                     one(&mut self.rejections, *rejection);
@@ -185,6 +193,9 @@ fn stream_word(stream: &str) -> String {
 
 /// Longest name of a stream: a type, and a host.
 const STREAM_MAX: usize = 300;
+
+/// Every word for an outcome.
+pub const OUTCOMES: [&str; 5] = ["success", "failed", "rejected", "not_applicable", "unknown"];
 
 /// The word for an outcome.
 #[must_use]

@@ -25,9 +25,9 @@ use hemostat_event::{
     Change, ContainerId, Data, Event, EventId, EventType, HostName, Recovery, Role, Subject, Timestamp,
 };
 
-pub use count::{Counts, Judged, PerContainer, delivery_word, outcome_word, verdict_word};
+pub use count::{Counts, Judged, OUTCOMES, PerContainer, delivery_word, outcome_word, verdict_word};
 pub use spread::{CONFIDENCE, FAST, LONG, SLOW, Spread};
-pub use watched::{HostFigures, Watched};
+pub use watched::{Acted, HostFigures, Watched};
 
 /// How long a day's counters are shown after its end: several scrapes see what it came to.
 pub const HAND_OVER: Duration = Duration::from_secs(60);

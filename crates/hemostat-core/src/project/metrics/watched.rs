@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use hemostat_event::{
-    ContainerId, ContainerRef, Data, Event, IncidentId, Outcome, RemediationComplete, Sample, Timestamp,
+    ActionKind, ContainerId, ContainerRef, Data, Event, IncidentId, Outcome, RemediationComplete, Sample,
+    Timestamp,
 };
 
-use super::Day;
+use super::{Day, outcome_word};
 
 /// A container as it is now.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +23,18 @@ pub struct Watched {
     open: Option<Open>,
     /// What its labels ask for as the time between two actions, and when an alert or plan said so.
     cooldown_secs: Option<(Timestamp, u64)>,
+    acted: Option<Acted>,
+}
+
+/// The end of an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Acted {
+    /// When its outcome was appended.
+    pub at: Timestamp,
+    /// What was done.
+    pub action: ActionKind,
+    /// The word for its outcome.
+    pub outcome: &'static str,
 }
 
 /// A measurement.
@@ -53,6 +66,7 @@ impl Watched {
             removed: false,
             open: None,
             cooldown_secs: None,
+            acted: None,
         }
     }
 
@@ -77,6 +91,12 @@ impl Watched {
     #[must_use]
     pub fn cooldown_secs(&self, now: Timestamp) -> Option<u64> {
         self.cooldown_secs.filter(|(said, _)| Day::read_from(now) <= *said).map(|(_, secs)| secs)
+    }
+
+    /// The last action on it, as far as every reader knows it at `now`.
+    #[must_use]
+    pub fn acted(&self, now: Timestamp) -> Option<Acted> {
+        self.acted.filter(|acted| Day::read_from(now) <= acted.at)
     }
 
     /// Its last measurement, when it was appended within `silence` before `now`.
@@ -106,6 +126,7 @@ impl Watched {
             self.seen_at = self.seen_at.max(at);
         }
         if another {
+            self.acted = None;
             self.measured = None;
             self.removed = false;
         }
@@ -133,6 +154,10 @@ impl Watched {
             Data::RemediationNeeded(needed) => {
                 self.cooldown_secs = needed.plan.policy.cooldown_secs.map(|secs| (at, secs));
             }
+            Data::RemediationComplete(done) if was_done(done) => {
+                let (action, outcome) = (done.action.kind(), outcome_word(&done.outcome));
+                self.acted = Some(Acted { at, action, outcome });
+            }
             _ => {}
         }
         if removed {
@@ -151,6 +176,12 @@ impl Watched {
         open.repaired = true;
         Some(open.opened_at)
     }
+}
+
+/// Whether the engine was asked for something.
+fn was_done(done: &RemediationComplete) -> bool {
+    let asked = matches!(done.outcome, Outcome::Success | Outcome::Failed { .. } | Outcome::Unknown { .. });
+    asked && !done.dry_run && done.action.kind() != ActionKind::Escalate
 }
 
 /// Whether it was the monitor that saw this: only it knows which container has the name now.

@@ -9,6 +9,7 @@ mod crashes;
 mod demo;
 mod dlq;
 mod footprint;
+mod grafana;
 mod ground;
 mod healing;
 mod layers;

@@ -12,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 use crate::log::EventLog;
 use crate::telemetry::Telemetry;
 
-/// Time between two looks: half the usual time between two scrapes. One look costs a script call per partition.
-const EVERY: Duration = Duration::from_secs(15);
+/// Time between two looks: a third of the usual time between two scrapes, so that a scrape is not about the one before.
+/// One look costs a script call per partition.
+const EVERY: Duration = Duration::from_secs(5);
 
 /// Looks until `stop` is cancelled.
 pub async fn run(log: Arc<dyn EventLog>, telemetry: Arc<Telemetry>, stop: CancellationToken) {

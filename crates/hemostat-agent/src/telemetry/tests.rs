@@ -80,6 +80,25 @@ fn what_is_not_known_of_a_group_has_no_series_and_says_so() {
 }
 
 #[test]
+fn counters_of_an_agent_begin_with_0() {
+    let telemetry = Telemetry::new("1.2.3");
+    for role in Role::AGENTS {
+        telemetry.begin(role);
+    }
+    telemetry.archive_behind(crate::log::Partition(0), Duration::ZERO);
+    telemetry.begin_cleaning();
+    let shown: BTreeSet<_> =
+        telemetry.registry().gather().iter().map(|family| family.name().to_owned()).collect();
+    let absent: Vec<_> = names::ALL
+        .iter()
+        .filter(|of| of.by == metric::By::Process && !shown.contains(of.name))
+        .map(|of| of.name)
+        .collect();
+    // What an agent writes and whom it tells is not a list that is known before.
+    assert_eq!(absent, [names::EVENTS.name, names::NOTIFICATIONS.name]);
+}
+
+#[test]
 fn an_error_is_told_with_all_its_sources() {
     let error = LogError::Unavailable("connection refused".into());
     assert_eq!(chain(&error), "the event log is unavailable: connection refused");

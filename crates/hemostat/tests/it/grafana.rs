@@ -6,6 +6,10 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 mod boards;
+mod lagging;
+mod loaded;
+mod scene;
+mod server;
 mod shape;
 
 use self::boards::Board;

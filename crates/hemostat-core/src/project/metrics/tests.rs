@@ -131,6 +131,38 @@ fn answers_are_timed_from_their_cause() {
 }
 
 #[test]
+fn what_is_done_to_a_container_is_counted_by_host_and_its_last_action_has_a_time() {
+    let mut log = Log::default();
+    log.say(1, sample(1.0));
+    log.say(2, alert(Severity::High, &[AnomalyKind::HighCpu, AnomalyKind::HighMemory]));
+    log.because(3, None, Role::Responder, complete(id(1), Outcome::Success, false));
+    let rejected = Outcome::Rejected { rejection: Rejection::CooldownActive, remaining_ms: None };
+    log.because(4, None, Role::Responder, complete(id(2), rejected, false));
+    log.because(5, None, Role::Responder, complete(id(3), Outcome::Success, true));
+    let acted = |log: &Log, seconds| {
+        let figures = log.figures();
+        let (_, watched) = figures.present(at(seconds), SILENCE).next().expect("a container");
+        watched.acted(at(seconds))
+    };
+    let counts = log.figures().counted(at(6)).cloned().expect("something happened");
+    assert_eq!(
+        counts.alerts.values().copied().collect::<Vec<_>>(),
+        [1],
+        "an alert is one, whatever it has seen"
+    );
+    let outcomes: Vec<_> = counts.outcomes.iter().map(|((_, _, word), count)| (*word, *count)).collect();
+    assert_eq!(outcomes, [("rejected", 1), ("success", 2)]);
+    // Neither a refusal nor a dry run does anything.
+    let last = Acted { at: at(3), action: hemostat_event::ActionKind::Restart, outcome: "success" };
+    assert_eq!(acted(&log, 6), Some(last));
+    // Another container of that name was not acted on.
+    let mut next = sample(3.0);
+    next.container.id = ContainerId::new("cd".repeat(32)).unwrap();
+    log.say(7, next);
+    assert_eq!(acted(&log, 8), None);
+}
+
+#[test]
 fn only_the_first_alert_of_an_incident_says_how_long_detection_took() {
     let mut log = Log::default();
     let mut first = alert(Severity::High, &[AnomalyKind::NonZeroExit]);
@@ -231,7 +263,7 @@ proptest! {
         let of = |figures: &Figures| {
             let containers: Vec<_> = figures
                 .present(now, SILENCE)
-                .map(|(subject, w)| (subject.clone(), w.container.clone(), w.sample(now, SILENCE).cloned(), w.sick_since(now)))
+                .map(|(subject, w)| (subject.clone(), w.container.clone(), w.sample(now, SILENCE).cloned(), w.sick_since(now), w.acted(now)))
                 .collect();
             let counted: Vec<_> = figures
                 .counted_of_containers(now, SILENCE)

@@ -1,4 +1,4 @@
-//! Looks how far the groups have come, for `/metrics`.
+//! Looks how far the groups have come, and how much memory the process has, for `/metrics`.
 //!
 //! Every process tells what the log as a whole looks like, so that it does not matter which one is asked, and one that
 //! hangs cannot hide that it is behind.
@@ -19,6 +19,9 @@ const EVERY: Duration = Duration::from_secs(5);
 /// Looks until `stop` is cancelled.
 pub async fn run(log: Arc<dyn EventLog>, telemetry: Arc<Telemetry>, stop: CancellationToken) {
     while let Some(()) = stop.run_until_cancelled(look(log.as_ref(), &telemetry)).await {
+        if let Some(bytes) = resident() {
+            telemetry.resident(bytes);
+        }
         let _stopped = timeout(EVERY, stop.cancelled()).await;
     }
 }
@@ -30,4 +33,12 @@ pub async fn look(log: &dyn EventLog, telemetry: &Telemetry) {
         Ok((now, groups)) => telemetry.groups(&groups, now),
         Err(error) => telemetry.groups_unknown(&error),
     }
+}
+
+/// Memory that this process has, where the system says so.
+fn resident() -> Option<u64> {
+    // In kilobytes: proc_pid_status(5).
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }

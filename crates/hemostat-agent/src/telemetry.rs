@@ -28,6 +28,7 @@ mod tests;
 /// The metrics of one process.
 pub struct Telemetry {
     registry: Registry,
+    memory: IntGauge,
     events: IntCounterVec,
     samples: IntCounter,
     samples_shed: IntCounter,
@@ -74,6 +75,7 @@ impl Telemetry {
         let r = &registry;
         int_gauges(r, names::BUILD_INFO).with_label_values(&[version]).set(1);
         Self {
+            memory: gauge(r, names::MEMORY),
             events: counters(r, names::EVENTS),
             samples: counter(r, names::SAMPLES),
             samples_shed: counter(r, names::SAMPLES_SHED),
@@ -317,6 +319,11 @@ impl Telemetry {
     /// A label of a container could not be read.
     pub fn label_problem(&self, subject: &Subject, id: &ContainerId, problem: &str) {
         warn!(container = %subject, id = id.short(), problem, "unreadable label; taken as the safer reading");
+    }
+
+    /// Memory that this process has.
+    pub fn resident(&self, bytes: u64) {
+        self.memory.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     /// How far the groups have come.

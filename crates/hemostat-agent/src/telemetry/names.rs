@@ -22,6 +22,8 @@ metrics! {
     // About a process: shown by it alone, and gone with it.
     BUILD_INFO = Gauge("hemostat_build_info", "", ["version"], Process),
         "1, labelled with the version of the process.";
+    MEMORY = Gauge("hemostat_process_resident_memory_bytes", "bytes", [], Process),
+        "Memory that the process has of the machine.";
     EVENTS = Counter("hemostat_events_emitted_total", "", ["role", "type"], Process), "Events appended.";
     SAMPLES = Counter("hemostat_samples_total", "", [], Process), "Samples appended.";
     SAMPLES_SHED = Counter("hemostat_samples_shed_total", "", [], Process),

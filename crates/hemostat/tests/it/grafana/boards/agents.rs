@@ -73,9 +73,10 @@ pub(crate) fn board() -> Board {
                 .query(rate("hemostat_log_errors_total", "role"), "log, {{role}}")
                 .query(rate("hemostat_engine_errors_total", "operation"), "engine, {{operation}}")
                 .query(rate("hemostat_agent_restarts_total", "role"), "restarts, {{role}}"),
-            panel(Kind::Lines, "Memory", "Memory of the log's servers, as far as it counts against their limit.")
+            panel(Kind::Lines, "Memory", "Memory of every process, and of the log's servers as far as it counts against their limit.")
                 .unit("bytes")
-                .query("hemostat_log_memory_used_bytes", "log, partition {{partition}}"),
+                .query("max by (instance) (hemostat_process_resident_memory_bytes)", "{{instance}}")
+                .query("max by (partition) (hemostat_log_memory_used_bytes)", "log, partition {{partition}}"),
             panel(Kind::Bars, "Events in the log (per minute)", "What agents wrote, by type; samples are not counted.")
                 .unit("cpm")
                 .query("sum by (type) (rate(hemostat_log_events_total[$__rate_interval])) * 60", "{{type}}"),

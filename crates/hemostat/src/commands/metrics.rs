@@ -123,6 +123,7 @@ mod reference {
             By::Exporter => {
                 "`hemostat metrics` (or `hemostat up` with `metrics.listen`) reads the log along. It has no group and no state: two show the same.\n\n\
                  Counters count the events of one UTC day by the time of their append; a day's counters are shown until a minute after its end and then the next day's, which to Prometheus is a counter that was reset. After a restart they go on where they were. It reads one to two days of the log, so `retention.events` must not be shorter than two days.\n\n\
+                 What has a closed list of labels is shown with 0 until something happens, `hemostat_host_*` too. What names a container begins with its first event of the day, which `rate()` cannot see: make rates of `hemostat_host_*`, and tables of the others.\n\n\
                  Containers have series until they are removed or have been silent for `metrics.silence`; what was counted about one, a while longer. Figures that the engine did not give are absent. `hemostat_remediation_cooldown_active` and `_breaker_open` take `responder.*` of the exporter's own configuration."
             }
             By::Everybody => {

@@ -1,4 +1,7 @@
 //! Lag as Prometheus has it agrees with a count from the streams while load is switched on and off.
+//!
+//! In the short phases of the suite a figure that is too old by a few seconds can be missed, where load is switched just before
+//! a look; `scripts/check-lag.sh` has phases that are longer than that.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -338,7 +338,8 @@ pub trait EventLog: Send + Sync {
     /// Moves a group that reads along, outside any membership, up to what it is done with in each of the streams, and
     /// registers it. Where it is missing it is made, with its stream, as by [`EventLog::join`]. It has nothing pending:
     /// its position and its durable cursor are the same, and neither goes back. An id beyond the end of the stream is
-    /// one of another stream that was lost; the group stays where it is then.
+    /// one of another stream that was lost; the group stays where it is then. [`EntryId::MAX`] is the end itself, for a
+    /// group that begins with what comes.
     async fn advance(
         &self,
         group: Role,

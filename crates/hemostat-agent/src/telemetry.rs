@@ -19,6 +19,7 @@ use crate::log::{Abandoned, GroupStatus, LogError, Pressure, StreamName, Trimmed
 
 mod archive;
 mod beginning;
+mod bridge;
 mod groups;
 pub mod metric;
 pub mod names;
@@ -55,6 +56,7 @@ pub struct Telemetry {
     agent_restarts: IntCounterVec,
     groups: groups::Groups,
     archive: archive::Archive,
+    bridge: bridge::Bridge,
     trimmed: IntCounterVec,
     groups_reaped: IntCounter,
 }
@@ -101,6 +103,7 @@ impl Telemetry {
             notifications: counters(r, names::NOTIFICATIONS),
             groups: groups::Groups::register(r),
             archive: archive::Archive::register(r),
+            bridge: bridge::Bridge::register(r),
             trimmed: counters(r, names::TRIMMED),
             groups_reaped: counter(r, names::GROUPS_REAPED),
             agent_restarts: counters(r, names::AGENT_RESTARTS),

@@ -7,8 +7,10 @@
 //! Where to find what: [`detect`] (is it sick?), [`diagnose`] (why?), [`remediate`] (may we act, and did it
 //! help?), [`notify`] (who has to know?), [`engine`] (what a container engine tells), [`labels`] (what a
 //! container allows), [`redact`] (secrets in evidence), [`project`] (incidents as people read them),
-//! [`invariant`] (the promises, as predicates over a log), [`replay`] (the decisions of a log, decided again).
+//! [`invariant`] (the promises, as predicates over a log), [`replay`] (the decisions of a log, decided again),
+//! [`bridge`] (what the Python HemoStat hears, and says).
 
+pub mod bridge;
 pub mod detect;
 pub mod diagnose;
 pub mod engine;

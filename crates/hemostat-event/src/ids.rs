@@ -64,6 +64,13 @@ impl EventId {
         ])
     }
 
+    /// The id of a message that was heard outside of the log: `UUIDv5` of the channel and the bytes, so that whoever
+    /// hears it calls it the same.
+    #[must_use]
+    pub fn heard(channel: &str, body: &[u8]) -> Self {
+        Self::named(&[b"heard", channel.as_bytes(), body])
+    }
+
     /// The id with these sixteen bytes.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
@@ -391,6 +398,8 @@ pub enum Role {
     Operator,
     /// Seals the log into the archive; writes no events.
     Archiver,
+    /// Speaks to the Python HemoStat, and writes what it hears from it.
+    Bridge,
 }
 
 impl Role {
@@ -398,8 +407,15 @@ impl Role {
     pub const AGENTS: [Self; 4] = [Self::Monitor, Self::Analyzer, Self::Responder, Self::Alert];
 
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Monitor, Self::Analyzer, Self::Responder, Self::Alert, Self::Operator, Self::Archiver];
+    pub const ALL: [Self; 7] = [
+        Self::Monitor,
+        Self::Analyzer,
+        Self::Responder,
+        Self::Alert,
+        Self::Operator,
+        Self::Archiver,
+        Self::Bridge,
+    ];
 
     /// The word used in keys, groups and metrics.
     #[must_use]
@@ -411,6 +427,7 @@ impl Role {
             Self::Alert => "alert",
             Self::Operator => "operator",
             Self::Archiver => "archiver",
+            Self::Bridge => "bridge",
         }
     }
 }

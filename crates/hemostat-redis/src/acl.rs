@@ -8,8 +8,13 @@
 //!   person may hand dead letters to their groups once more.
 //! - A role acknowledges and takes over only on the streams it reads, and writes only its own states and timers.
 //! - The archiver reads along: it writes no event and no state, takes leases, and moves its group.
+//! - The bridge reads along likewise, and speaks on the channels and writes the keys of the Python HemoStat. It appends
+//!   only what it was told to listen to ([`inbound_rules`]).
 //! - Nobody may delete an entry. Only the responder, which may act anyway, trims: the janitor runs beside it.
 
+use std::collections::BTreeSet;
+
+use hemostat_core::bridge::OldChannel;
 use hemostat_event::{EventType, Role};
 
 use crate::keys::Keys;
@@ -77,12 +82,53 @@ pub fn rules(role: Role, namespace: &str) -> Option<Vec<String>> {
         select("+hset +hdel", &[key("cursor"), key("groups")]);
         select("+hset", &[key("lease:archiver:*")]);
     }
+    if role == Role::Bridge {
+        select("+xgroup|create +xgroup|setid +xsetid", &all);
+        select("+hset +hdel", &[key("cursor"), key("groups")]);
+        select("+hset", &[key("lease:bridge:*")]);
+        let names = ["bridge", "state", "stats", "audit", "events", "remediation"];
+        let mut old: Vec<_> = names.iter().map(|name| format!("~hemostat:{name}:*")).collect();
+        old.push("~hemostat:containers".to_owned());
+        select("+evalsha +eval +get +mget +exists +set +del +expire +lpush +ltrim +sadd +srem", &old);
+        let channels = OldChannel::ALL.map(|channel| format!("&{}", channel.name()));
+        select("+publish +subscribe", &channels);
+    }
     if role == Role::Responder {
         select("+xtrim +xgroup|destroy", &all);
         select("+hset", &[key("lease:janitor")]);
         select("+hdel", &[key("last:*")]);
     }
     Some(rules)
+}
+
+/// What the bridge may do besides where it listens to these channels: append what it hears, and dead letters.
+#[must_use]
+pub fn inbound_rules(channels: &BTreeSet<OldChannel>, namespace: &str) -> Vec<String> {
+    if channels.is_empty() {
+        return Vec::new();
+    }
+    let key = |name: &str| format!("~{namespace}:{{*}}:{name}");
+    let mut types: Vec<_> = channels.iter().map(|channel| heard_as(*channel)).collect();
+    types.push(EventType::DeadLetter);
+    let writes = streams(&types, &key);
+    let latest: Vec<_> = writes.iter().map(|stream| stream.replacen("}:", "}:last:", 1)).collect();
+    let rule = |commands: &str, keys: &[String]| format!("({} {commands})", keys.join(" "));
+    vec![
+        rule("+incrby", &[key("seq")]),
+        rule("+sadd +expireat", &[key("seen:*")]),
+        rule("+xadd", &writes),
+        rule("+hset", &latest),
+    ]
+}
+
+/// The type of the events that are heard on a channel.
+const fn heard_as(channel: OldChannel) -> EventType {
+    match channel {
+        OldChannel::HealthAlert => EventType::HealthAlert,
+        OldChannel::RemediationNeeded => EventType::RemediationNeeded,
+        OldChannel::RemediationComplete => EventType::RemediationComplete,
+        OldChannel::FalseAlarm => EventType::FalseAlarm,
+    }
 }
 
 /// What a role appends.
@@ -98,7 +144,7 @@ fn writes(role: Role) -> &'static [EventType] {
         Role::Responder => &[RemediationStarted, RemediationComplete, RemediationVerified, DeadLetter],
         Role::Alert => &[Notification, DeadLetter],
         Role::Operator => &[OperatorCommand],
-        Role::Archiver => &[],
+        Role::Archiver | Role::Bridge => &[],
     }
 }
 
@@ -108,8 +154,8 @@ fn reads(role: Role) -> &'static [EventType] {
         DeadLetter, HealthAlert, HealthRecovered, RemediationComplete, RemediationNeeded, RemediationVerified,
     };
     match role {
-        // The archiver reads along, and has nothing pending.
-        Role::Monitor | Role::Operator | Role::Archiver => &[],
+        // Archiver and bridge read along, and have nothing pending.
+        Role::Monitor | Role::Operator | Role::Archiver | Role::Bridge => &[],
         Role::Analyzer => &[HealthAlert],
         Role::Responder => &[RemediationNeeded],
         Role::Alert => &[RemediationComplete, RemediationVerified, HealthRecovered, DeadLetter],

@@ -40,6 +40,7 @@
 mod access;
 pub mod acl;
 pub mod bare;
+pub mod bridge;
 mod cluster;
 mod commit;
 mod connect;

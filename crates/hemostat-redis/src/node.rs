@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hemostat_agent::log::LogError;
-use redis::aio::MultiplexedConnection;
+use redis::aio::{MultiplexedConnection, PubSub};
 use redis::{AsyncConnectionConfig, Client, ConnectionInfo, Pipeline, RedisError, Value};
 use tokio::time::Instant;
 
@@ -76,6 +76,17 @@ impl Node {
     /// A connection of one's own, for requests that wait up to `block` on the server.
     pub(crate) async fn blocking(&self, block: Duration) -> Result<MultiplexedConnection, LogError> {
         self.connect(block + ANSWER_MAX).await.map_err(fault::connecting)
+    }
+
+    /// A connection of one's own that is told what is published.
+    pub(crate) async fn pubsub(&self) -> Result<PubSub, RedisError> {
+        match &self.at {
+            At::Address(address) => Client::open((**address).clone())?.get_async_pubsub().await,
+            At::Sentinels(sentinels) => {
+                let (primary, _) = sentinels.find(ANSWER_MAX).await?;
+                Client::open(primary)?.get_async_pubsub().await
+            }
+        }
     }
 
     /// Sends requests in one go. Errors of the server stand among the answers.

@@ -61,6 +61,8 @@ scripts! {
     FORGET = "flags=allow-oom", "scripts/forget.lua";
     /// Takes abandoned groups away.
     REAP = "flags=allow-oom", "scripts/reap.lua";
+    /// Says a message to the Python HemoStat and writes its keys.
+    SAY = "", "scripts/say.lua";
     /// Marks a new log as a shadow.
     MARK = "", "scripts/mark.lua";
     /// Puts a shadow in the place of a log.

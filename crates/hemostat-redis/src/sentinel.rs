@@ -31,6 +31,14 @@ impl Sentinels {
 
     /// A connection to the primary: the first server that a sentinel names and that says it is one.
     pub(crate) async fn connect(&self, answer_max: Duration) -> Result<MultiplexedConnection, RedisError> {
+        self.find(answer_max).await.map(|(_, connection)| connection)
+    }
+
+    /// The same, with its address.
+    pub(crate) async fn find(
+        &self,
+        answer_max: Duration,
+    ) -> Result<(ConnectionInfo, MultiplexedConnection), RedisError> {
         let mut named: FuturesUnordered<_> =
             self.sentinels.iter().map(|sentinel| self.ask(sentinel)).collect();
         let mut tried = Vec::new();
@@ -39,7 +47,7 @@ impl Sentinels {
             match answer {
                 Ok(server) if tried.contains(server.addr()) => {}
                 Ok(server) => match connect_to_primary(&server, answer_max).await {
-                    Ok(connection) => return Ok(connection),
+                    Ok(connection) => return Ok((server, connection)),
                     Err(error) => {
                         tried.push(server.addr().clone());
                         failure = error;

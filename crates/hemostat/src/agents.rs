@@ -17,11 +17,13 @@ use hemostat_agent::perform::{Acting, Consulting, Telling};
 use hemostat_agent::run::{self, Agent};
 use hemostat_agent::telemetry::{Telemetry, chain};
 use hemostat_archive::{Archive, Archiver, PrivateKey};
+use hemostat_core::bridge::{inbound as heard, outbound as said};
 use hemostat_core::diagnose::Analyzer;
 use hemostat_core::notify::{self, Alerter};
 use hemostat_core::remediate::Responder;
 use hemostat_event::{EventType, HostName, Role};
 use hemostat_http::{SlackWebhook, Terminal, Webhook};
+use hemostat_redis::bridge::{Bridge, OldSide};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -50,6 +52,8 @@ pub(crate) struct Shared {
     pub board: Arc<HealthBoard>,
     /// The archive and its key; only the archiver needs them.
     pub sealing: Option<Sealing>,
+    /// The Redis of the Python agents; only the bridge needs it.
+    pub old_side: Option<Arc<OldSide>>,
 }
 
 /// Where the archiver puts segments, and what seals them.
@@ -101,6 +105,10 @@ async fn run(shared: Shared, role: Role, stop: CancellationToken) -> anyhow::Res
         Role::Operator => anyhow::bail!("the operator is a person"),
         Role::Archiver => {
             archiver(&shared)?.run(stop).await;
+            Ok(())
+        }
+        Role::Bridge => {
+            bridge(&shared)?.run(stop).await;
             Ok(())
         }
     }
@@ -176,6 +184,31 @@ fn archiver(shared: &Shared) -> anyhow::Result<Archiver> {
         settings: shared.config.archive.settings,
         keep: shared.config.archive.keep,
         instance: instance(shared, Role::Archiver),
+        telemetry: Arc::clone(&shared.telemetry),
+        board: Arc::clone(&shared.board),
+    })
+}
+
+fn bridge(shared: &Shared) -> anyhow::Result<Bridge> {
+    let config = &shared.config;
+    let instance = instance(shared, Role::Bridge);
+    Ok(Bridge {
+        log: Arc::clone(&shared.log),
+        clock: Arc::clone(&shared.clock),
+        side: shared.old_side.clone().context("the bridge needs the Redis of the Python agents")?,
+        said: said::Settings {
+            channels: config.bridge.channels.clone(),
+            keys: config.bridge.keys.clone(),
+            budget: config.responder.budget,
+            breaker_failures: config.responder.breaker.failures,
+        },
+        listens: config.bridge.inbound.clone(),
+        heard: heard::Settings {
+            host: config.bridge.host.clone(),
+            instance: instance.clone(),
+            plan_ttl: config.analyzer.plan_ttl,
+        },
+        instance,
         telemetry: Arc::clone(&shared.telemetry),
         board: Arc::clone(&shared.board),
     })

@@ -51,8 +51,8 @@ pub(crate) struct SettingsArgs {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run all agents in one process, the archiver where `archive.url` is set, the exporter where `metrics.listen` is;
-    /// starts a private redis-server when no Redis is configured
+    /// Run all agents in one process, the archiver where `archive.url` is set, the exporter where `metrics.listen` is, the
+    /// bridge where `bridge.enabled` is; starts a private redis-server when no Redis is configured
     Up(UpArgs),
     /// Run the agent that watches containers
     Monitor,
@@ -66,6 +66,16 @@ pub(crate) enum Command {
     Archiver,
     /// Export the event log as Prometheus metrics: containers, lag, what was found, done and told
     Metrics(MetricsArgs),
+    /// Run the bridge to the Python HemoStat: its channels and keys
+    #[command(after_help = "Examples:
+  hemostat bridge
+  hemostat bridge --set bridge.redis_url=redis://python-redis:6379
+  hemostat bridge --set bridge.inbound=health_alert,false_alarm
+
+Out of the event log, it says on hemostat:health_alert, hemostat:remediation_needed, hemostat:remediation_complete and
+hemostat:false_alarm what the Python agents would have said, and writes their keys. It takes what is said there only
+where bridge.inbound names the channel, as a suggestion, and never `exec`.")]
+    Bridge,
     /// Work with the archive: redact, let expire, hold, rotate its key, sweep
     Archive {
         /// What to do with it.
@@ -178,7 +188,7 @@ Examples:
   hemostat acl --form aclfile > /etc/redis/users.acl"
 )]
 pub(crate) struct AclArgs {
-    /// Only this role: monitor, analyzer, responder, alert, operator, archiver.
+    /// Only this role: monitor, analyzer, responder, alert, operator, archiver, bridge.
     #[arg(long, value_name = "ROLE")]
     pub role: Option<Role>,
     /// File with the password; its SHA-256 is printed.

@@ -9,6 +9,7 @@ use hemostat_agent::containers::Containers;
 use hemostat_agent::log::EventLog as _;
 use hemostat_docker::{DockerEngine, EngineSettings};
 use hemostat_event::HostName;
+use hemostat_redis::bridge::{OldSide, SideError};
 use hemostat_redis::managed::{ManagedRedis, ManagedSettings};
 use hemostat_redis::{Access, RedisLog, RedisSettings};
 use tokio::net::TcpListener;
@@ -40,6 +41,23 @@ pub(crate) async fn log_or_private(config: &Config) -> Result<(RedisLog, Option<
     let managed = managed.context("failed to start a private Redis (or set redis.url)").or_unreachable()?;
     let log = open(config, &Secret::new(managed.url().to_owned()), &Access::default()).await?;
     Ok((log, Some(managed)))
+}
+
+/// Connects to the Redis of the Python agents, which is that of the log where nothing else is said.
+///
+/// # Errors
+/// Exit 2 when it is a cluster, which they do not know, exit 3 when it does not answer.
+pub(crate) async fn old_side(config: &Config) -> Result<Arc<OldSide>, Failure> {
+    let own = match (&config.bridge.url, &config.redis.url) {
+        (Some(url), _) => OldSide::connect(url.reveal(), &Access::default()).await,
+        (None, Some(url)) => OldSide::connect(url.reveal(), &access(config)?).await,
+        (None, None) => OldSide::connect(private_url(config)?.reveal(), &Access::default()).await,
+    };
+    match own {
+        Ok(side) => Ok(Arc::new(side)),
+        Err(error @ SideError::Cluster) => Err(Failure::Usage(error.into())),
+        Err(error) => Err(error).context("failed to reach the Redis of the Python agents").or_unreachable(),
+    }
 }
 
 /// Refuses a log that a replay has made: what stands in it has been already, and an agent would act on it again.

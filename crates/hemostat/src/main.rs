@@ -62,6 +62,7 @@ async fn dispatch(command: Command, config: Config) -> Result<(), Failure> {
         Command::Alert => commands::run_agents::one(config, Role::Alert).await,
         Command::Archiver => commands::archiver::run(config).await,
         Command::Metrics(args) => commands::metrics::run(config, &args).await,
+        Command::Bridge => commands::bridge::run(config).await,
         Command::Archive { command } => commands::archive::run(&config, &command).await,
         Command::Log(args) => commands::log::run(&config, &args).await,
         Command::Status(args) => commands::status::run(&config, args.output).await,

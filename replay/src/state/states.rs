@@ -106,7 +106,7 @@ impl States {
             Role::Analyzer => same(&self.analyzer, subject, stored),
             Role::Responder => same(&self.responder, subject, stored),
             Role::Alert => same(&self.alert, subject, stored),
-            Role::Operator | Role::Archiver => false,
+            Role::Operator | Role::Archiver | Role::Bridge => false,
         }
     }
 

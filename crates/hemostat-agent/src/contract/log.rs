@@ -265,6 +265,7 @@ macro_rules! log_contract {
             }
             along {
                 a_group_that_reads_along_is_made_where_it_stands,
+                a_group_that_reads_along_may_begin_at_the_end,
                 a_group_that_reads_along_goes_on_and_never_back,
                 what_a_group_that_reads_along_is_done_with_may_be_trimmed,
                 what_only_the_archive_keeps_waits_for_no_other_group,

@@ -81,6 +81,14 @@ metrics! {
         "Numbers missing in the log before they were archived.";
     ARCHIVE_ERRORS = Counter("hemostat_archive_errors_total", "", ["partition"], Process),
         "Failed requests to the archive.";
+    BRIDGE_SAID = Counter("hemostat_bridge_said_total", "", ["channel"], Process),
+        "Messages said to the Python HemoStat.";
+    BRIDGE_HEARD = Counter("hemostat_bridge_heard_total", "", ["channel", "outcome"], Process),
+        "Messages heard from it, by what became of them: taken, repeated, own, refused, malformed, dropped.";
+    BRIDGE_KEYS_FAILED = Counter("hemostat_bridge_keys_failed_total", "", [], Process),
+        "Keys of its agents that were not written because they hold something else.";
+    BRIDGE_ERRORS = Counter("hemostat_bridge_errors_total", "", [], Process),
+        "Failed requests to its Redis.";
     AGENT_RESTARTS = Counter("hemostat_agent_restarts_total", "", ["role"], Process),
         "Times the agent was started again after it had failed.";
 

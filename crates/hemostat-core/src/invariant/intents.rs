@@ -1,7 +1,7 @@
 //! The intent is in the log before the engine is called; an outcome and a verdict follow, once.
 
 use hemostat_event::cloudevents::Position;
-use hemostat_event::{Command, Data, Event, EventId, Outcome};
+use hemostat_event::{Command, Data, Event, EventId, EventType, Outcome, Role};
 
 use super::recent::Recent;
 use super::{Invariant, Scope, Violation};
@@ -32,6 +32,10 @@ impl Intents {
     pub(super) fn take_in(&mut self, position: Position, event: &Event, found: &mut Vec<Violation>) {
         // What is forgotten was perhaps there.
         let complete = self.from_start && !self.plans.is_forgetful();
+        // What others did elsewhere is hearsay; a request of theirs is a plan that is answered to here.
+        if event.envelope.source.role == Role::Bridge && event.event_type() != EventType::RemediationNeeded {
+            return;
+        }
         let mut broken = |at: &[Position], detail: &str| {
             found.push(Violation::new(Invariant::IntentFirst, at.iter().copied(), detail.to_owned()));
         };

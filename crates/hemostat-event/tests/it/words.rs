@@ -20,7 +20,7 @@ fn words_are_as_ever() {
         "container_sample container_changed health_alert health_recovered diagnosis remediation_needed false_alarm \
          remediation_started remediation_complete remediation_verified notification operator_command dead_letter",
     );
-    hold::<Role>("monitor analyzer responder alert operator archiver");
+    hold::<Role>("monitor analyzer responder alert operator archiver bridge");
     hold::<RunState>("created running paused restarting removing exited dead unknown");
     hold::<Health>("none starting healthy unhealthy");
     hold::<Severity>("info warning high critical");

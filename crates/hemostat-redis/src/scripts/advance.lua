@@ -4,14 +4,16 @@
 -- registered as having a member. Answers with 1.
 --
 -- The group has nothing pending, so its position is its durable cursor too, and neither goes back. Where it begins is
--- as in `join.lua`: a stream that ends before the id is another one than the id speaks of.
+-- as in `join.lua`: a stream that ends before the id is another one than the id speaks of. The highest id there can be
+-- stands for the end of the stream.
 
+local END = '18446744073709551615-18446744073709551615'
 local group, seen = take(1), text(math.floor(now() / 1000))
 for _ = 2, #ARGV, 2 do
     local stream, id = take(2)
     local key, field = prefix .. stream, group .. ' ' .. stream
     local cursor = string.match(redis.call('HGET', prefix .. 'cursor', field) or '', '^%S+') or '0-0'
-    if is_later(id, cursor) then
+    if id ~= END and is_later(id, cursor) then
         cursor = id
     end
     local exists, position = redis.call('EXISTS', key) == 1, nil
@@ -20,6 +22,9 @@ for _ = 2, #ARGV, 2 do
         for i = 1, #info, 2 do
             if info[i] == 'last-generated-id' and is_later(cursor, info[i + 1]) then
                 cursor = '0-0'
+            end
+            if info[i] == 'last-generated-id' and id == END then
+                cursor = info[i + 1]
             end
         end
         for _, row in ipairs(redis.call('XINFO', 'GROUPS', key)) do

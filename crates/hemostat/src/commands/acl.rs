@@ -28,6 +28,9 @@ pub(crate) fn run(config: &Config, args: &AclArgs) -> Result<(), Failure> {
     };
     for role in args.role.map_or(Role::ALL.to_vec(), |role| vec![role]) {
         let mut rules = acl::rules(role, namespace).expect("the configuration holds a valid namespace");
+        if role == Role::Bridge {
+            rules.extend(acl::inbound_rules(&config.bridge.inbound, namespace));
+        }
         rules.extend(password.clone());
         let user = format!("{}-{role}", namespace.replace(':', "-"));
         match (args.output.output, args.form) {

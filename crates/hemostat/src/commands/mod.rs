@@ -7,6 +7,7 @@ pub(crate) mod bench_append;
 pub(crate) mod bench_hop;
 pub(crate) mod bench_metrics;
 pub(crate) mod bench_reaction;
+pub(crate) mod bridge;
 pub(crate) mod check_config;
 pub(crate) mod completion;
 pub(crate) mod demo;

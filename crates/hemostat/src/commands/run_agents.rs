@@ -64,6 +64,7 @@ pub(crate) fn share(
         telemetry: Arc::new(Telemetry::new(env!("CARGO_PKG_VERSION"))),
         board: Arc::new(HealthBoard::new()),
         sealing: None,
+        old_side: None,
     }
 }
 

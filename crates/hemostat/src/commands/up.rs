@@ -16,7 +16,8 @@ use crate::exit::Failure;
 /// Runs all agents until a signal comes or the time is over.
 ///
 /// # Errors
-/// Exit 2 when the key of the archive cannot be used, 3 when the engine, Redis or the archive is out of reach at the start.
+/// Exit 2 when the key of the archive or the Redis of the bridge cannot be used, 3 when the engine, Redis or the archive
+/// is out of reach at the start.
 pub(crate) async fn run(config: Config, args: &UpArgs) -> Result<(), Failure> {
     if args.demo {
         return demo::run(config, &DemoArgs { run_for: args.run_for, only: Vec::new(), keep: false }).await;
@@ -31,6 +32,10 @@ pub(crate) async fn run(config: Config, args: &UpArgs) -> Result<(), Failure> {
     if shared.config.archive.url.is_some() {
         shared.sealing = Some(archiver::open(&shared.config).await?);
         roles.push(Role::Archiver);
+    }
+    if shared.config.bridge.enabled {
+        shared.old_side = Some(connect::old_side(&shared.config).await?);
+        roles.push(Role::Bridge);
     }
     tracing::info!(host = %shared.host, instance = shared.instance, "all agents start");
     if let Some(span) = args.run_for {

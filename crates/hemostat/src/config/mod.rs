@@ -3,6 +3,7 @@
 //! Flag > environment > file > default. All problems are reported at once, so that an operator corrects them in
 //! one go; nothing starts with a wrong configuration.
 
+mod bridge;
 mod read;
 mod secret;
 pub(crate) mod source;
@@ -45,6 +46,8 @@ pub(crate) struct Config {
     pub retention: janitor::Settings,
     /// The archive.
     pub archive: Archive,
+    /// The bridge to the Python HemoStat.
+    pub bridge: bridge::Bridge,
     /// When writes count.
     pub durability: DurabilitySettings,
     /// Where the engine is, where the operator said it.

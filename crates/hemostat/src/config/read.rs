@@ -78,6 +78,7 @@ pub(super) fn read(values: Values, problems: &mut Vec<String>) -> Config {
                 decisions: reader.optional("archive.keep.decisions", keep),
             },
         },
+        bridge: super::bridge::read(&mut reader),
         durability: DurabilitySettings {
             samples: reader.read("durability.samples", durability),
             observations: reader.read("durability.observations", durability),
@@ -231,14 +232,14 @@ fn listen(reader: &mut Reader<'_>) -> Listen {
 }
 
 /// Reads texts and notes what is wrong with them.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     values: &'a Values,
     problems: &'a mut Vec<String>,
 }
 
 impl Reader<'_> {
     /// Reads a setting that always has a value.
-    fn read<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> T {
+    pub(super) fn read<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> T {
         let (text, origin) = &self.values[key];
         match parse(text) {
             Ok(value) => value,
@@ -251,7 +252,11 @@ impl Reader<'_> {
     }
 
     /// Reads a setting that may be empty.
-    fn optional<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+    pub(super) fn optional<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
         let (text, origin) = &self.values[key];
         if text.is_empty() {
             return None;
@@ -300,7 +305,7 @@ fn in_range<T: FromStr + PartialOrd + Copy + std::fmt::Display>(
     }
 }
 
-fn boolean(text: &str) -> Result<bool, String> {
+pub(super) fn boolean(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Ok(true),
         "false" | "0" | "no" | "off" => Ok(false),
@@ -327,11 +332,11 @@ fn mode(text: &str) -> Result<Mode, String> {
     }
 }
 
-fn words(text: &str) -> Vec<String> {
+pub(super) fn words(text: &str) -> Vec<String> {
     text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
-fn redis_url(text: &str) -> Result<Secret, String> {
+pub(super) fn redis_url(text: &str) -> Result<Secret, String> {
     match RedisSettings::check_url(text) {
         Ok(()) => Ok(Secret::new(text.to_owned())),
         // Not the error itself: it may quote the password.

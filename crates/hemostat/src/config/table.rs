@@ -133,6 +133,30 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "The same for diagnoses, plans, actions, notifications and dead letters; orders of people are kept for ever.",
     ),
     plain(
+        "bridge.enabled",
+        "false",
+        "Whether `up` runs the bridge to the Python HemoStat; `bridge` runs it anyway.",
+    ),
+    plain(
+        "bridge.channels",
+        "health_alert,remediation_needed,remediation_complete,false_alarm",
+        "Channels on which the bridge says what is in the log, separated by commas, or none.",
+    ),
+    plain(
+        "bridge.keys",
+        "monitor,analyzer,responder,alert",
+        "Python agents whose keys the bridge writes for those who read them, separated by commas, or none.",
+    ),
+    // Whoever reaches the Redis can say anything there.
+    plain(
+        "bridge.inbound",
+        "",
+        "Channels on which the bridge listens: what is said there becomes an event, as a suggestion, and never `exec`.",
+    ),
+    secret("bridge.redis_url", None, "The single Redis of the Python agents; that of the log when empty."),
+    // A name that no engine has: what is suggested for it is seen, and carried out by nobody.
+    plain("bridge.host", "python", "Host that the messages of the Python agents are about, which name none."),
+    plain(
         "durability.samples",
         "none",
         "When a sample counts as written: none (the primary has it), replica (replicas have it), fsync (on the disk).",

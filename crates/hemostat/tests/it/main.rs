@@ -4,6 +4,7 @@ mod archive_care;
 mod archiving;
 mod bad_input;
 mod bench;
+mod bridging;
 mod chaos;
 mod crashes;
 mod demo;

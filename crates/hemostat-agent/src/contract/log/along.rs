@@ -29,6 +29,22 @@ pub async fn a_group_that_reads_along_goes_on_and_never_back(harness: &dyn Harne
     }
 }
 
+/// Case: a group that begins with what comes, in a stream that has entries and in one that has none yet.
+pub async fn a_group_that_reads_along_may_begin_at_the_end(harness: &dyn Harness) {
+    let (log, ids) = given(harness, 3).await;
+    let partition = log.partition_of(&host());
+    log.advance(ROLE, partition, &[(INPUT, EntryId::MAX), (OUTPUT, EntryId::MAX)])
+        .await
+        .expect("the log is there");
+    let told = group(&log, ROLE, &INPUT).await;
+    assert_eq!((told.exists, told.pending, told.unread), (true, 0, Counted::exactly(0)));
+    let cursors = log.cursors(partition).await.expect("the log is there").positions;
+    assert_eq!(cursors.get(&(ROLE, INPUT)), Some(&ids[2]));
+    assert_eq!(cursors.get(&(ROLE, OUTPUT)), Some(&EntryId::ZERO));
+    log.append(&[super::events::changed("db", 9)]).await.expect("the log is there");
+    assert_eq!(group(&log, ROLE, &INPUT).await.unread, Counted::exactly(1), "what came after it is new");
+}
+
 /// Case: what the group has not come to stays.
 pub async fn what_a_group_that_reads_along_is_done_with_may_be_trimmed(harness: &dyn Harness) {
     let (log, ids) = given(harness, 4).await;

@@ -91,7 +91,7 @@ impl Replica {
                 let agent = shared.agent(role, performer, host, NEWS.map(StreamName::Type).to_vec());
                 tokio::spawn(agent.run(stop.clone()))
             }
-            Role::Operator | Role::Archiver => unreachable!("nobody plays them"),
+            Role::Operator | Role::Archiver | Role::Bridge => unreachable!("nobody plays them"),
         };
         Self { part, name, number, line, task, stop }
     }

@@ -39,6 +39,7 @@ impl Part {
         // A new stream numbers its entries from there on; in one that ends before, the id is another stream's.
         let exists = self.streams.contains_key(stream);
         let last = self.last_ids.entry(stream.clone()).or_insert(EntryId::ZERO);
+        let id = if id == EntryId::MAX { *last } else { id };
         if !exists {
             *last = (*last).max(id);
         }

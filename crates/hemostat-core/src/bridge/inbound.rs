@@ -11,21 +11,21 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use hemostat_event::{
-    Action, Anomaly, AnomalyKind, Basis, Cause, ContainerId, ContainerPolicy, ContainerRef, Data, DeadLetter,
-    Envelope, Event, EventId, Evidence, FalseAlarm, Health, HealthAlert, HostName, IncidentId, Mode, Outcome,
-    Plan, Rejection, RemediationComplete, RemediationNeeded, Role, RunState, Sample, Severity, Source,
-    Subject, Timestamp, Verdict,
+    ContainerId, ContainerRef, Data, DeadLetter, Envelope, Event, EventId, Evidence, FalseAlarm, Health,
+    HealthAlert, HostName, IncidentId, Outcome, Plan, Rejection, RemediationComplete, RemediationNeeded,
+    Role, RunState, Sample, Severity, Source, Subject, Timestamp,
 };
-use serde::Deserialize;
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::OldChannel;
-use super::words::{kind_of, severity_of};
+use super::spoken::{
+    Alarm, Done, Heard, Request, TEXT_BYTES_MAX, Unhealthy, action_of, anomaly_of, asks_for_exec, confidence,
+    cut, malformed, named, read, reference, suggestion, time_of, verdict,
+};
 
 /// Most bytes of a message. The largest old one, with every figure and anomaly, has two thousand.
 pub const MESSAGE_BYTES_MAX: usize = 256 << 10;
-/// Most bytes of a text that is taken from a message.
-const TEXT_BYTES_MAX: usize = 2_000;
 /// Most anomalies of an alert.
 const ANOMALIES_MAX: usize = 32;
 /// Containers whose id is remembered.
@@ -79,98 +79,6 @@ pub struct Inbound {
     order: VecDeque<String>,
 }
 
-#[derive(Deserialize)]
-struct Heard {
-    event_type: String,
-    timestamp: String,
-    data: Value,
-}
-
-#[derive(Deserialize)]
-struct Unhealthy {
-    container_id: String,
-    container_name: String,
-    #[serde(default)]
-    image: String,
-    #[serde(default)]
-    status: String,
-    #[serde(default)]
-    metrics: Metrics,
-    anomalies: Vec<OldAnomaly>,
-    #[serde(default)]
-    health_status: String,
-    #[serde(default)]
-    exit_code: i64,
-    #[serde(default)]
-    restart_count: u64,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Metrics {
-    cpu_percent: Option<f64>,
-    memory_percent: Option<f64>,
-    memory_usage: Option<u64>,
-    memory_limit: Option<u64>,
-    network_rx_bytes: Option<u64>,
-    network_tx_bytes: Option<u64>,
-    blkio_read_bytes: Option<u64>,
-    blkio_write_bytes: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct OldAnomaly {
-    #[serde(rename = "type")]
-    kind: String,
-    severity: String,
-    threshold: Option<f64>,
-    actual: Option<f64>,
-    status: Option<String>,
-    exit_code: Option<i64>,
-    restart_count: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct Request {
-    container: String,
-    action: String,
-    #[serde(default)]
-    reason: String,
-    confidence: f64,
-    #[serde(default)]
-    analysis_method: String,
-}
-
-#[derive(Deserialize)]
-struct Alarm {
-    container: String,
-    #[serde(default)]
-    reason: String,
-    confidence: f64,
-    #[serde(default)]
-    analysis_method: String,
-}
-
-#[derive(Deserialize)]
-struct Done {
-    container: String,
-    action: String,
-    result: Ended,
-    #[serde(default)]
-    dry_run: bool,
-    reason: Option<String>,
-    confidence: Option<f64>,
-}
-
-#[derive(Deserialize)]
-struct Ended {
-    status: String,
-    error: Option<String>,
-    reason: Option<String>,
-    details: Option<Value>,
-    remaining_seconds: Option<u64>,
-}
-
 impl Inbound {
     /// Nothing was heard yet.
     #[must_use]
@@ -203,10 +111,10 @@ impl Inbound {
         let data = match channel {
             OldChannel::HealthAlert => self.unhealthy(read(|| Unhealthy::deserialize(&heard.data))?, time)?,
             OldChannel::RemediationNeeded => {
-                self.request(read(|| Request::deserialize(&heard.data))?, time)?
+                self.request(&read(|| Request::deserialize(&heard.data))?, time)?
             }
             OldChannel::RemediationComplete => self.done(read(|| Done::deserialize(&heard.data))?, id)?,
-            OldChannel::FalseAlarm => self.alarm(read(|| Alarm::deserialize(&heard.data))?)?,
+            OldChannel::FalseAlarm => self.alarm(&read(|| Alarm::deserialize(&heard.data))?)?,
         };
         let container = data.container().expect("what an old message tells of is a container");
         let host = self.settings.host.clone();
@@ -299,7 +207,7 @@ impl Inbound {
         }))
     }
 
-    fn request(&self, heard: Request, time: Timestamp) -> Result<Data, Refusal> {
+    fn request(&self, heard: &Request, time: Timestamp) -> Result<Data, Refusal> {
         let container = self.known(&heard.container)?;
         let action = action_of(&heard.action)?;
         let plan = Plan {
@@ -318,7 +226,7 @@ impl Inbound {
         }))
     }
 
-    fn alarm(&self, heard: Alarm) -> Result<Data, Refusal> {
+    fn alarm(&self, heard: &Alarm) -> Result<Data, Refusal> {
         let container = self.known(&heard.container)?;
         let verdict = verdict(&heard.reason, heard.confidence, &heard.analysis_method)?;
         Ok(Data::FalseAlarm(FalseAlarm { container, kinds: Vec::new(), verdict }))
@@ -380,99 +288,4 @@ impl Inbound {
             self.ids.remove(&oldest);
         }
     }
-}
-
-/// Whether a message speaks of running something, in the field for it or in another one.
-fn asks_for_exec(data: &Value) -> bool {
-    let Some(data) = data.as_object() else { return false };
-    let is_exec =
-        |action: &Value| action.as_str().is_some_and(|word| word.trim().eq_ignore_ascii_case("exec"));
-    data.contains_key("command") || data.get("action").is_some_and(is_exec)
-}
-
-fn action_of(word: &str) -> Result<Action, Refusal> {
-    match word {
-        "restart" => Ok(Action::Restart { stop_timeout_secs: None }),
-        "cleanup" => Ok(Action::Cleanup),
-        // One replica more than there are, and nobody says how many that is; a person knows.
-        "scale_up" => Ok(Action::Escalate),
-        other => Err(malformed(format_args!("`{}` is no action", cut(other, 64)))),
-    }
-}
-
-fn anomaly_of(heard: &OldAnomaly, since: Timestamp) -> Option<Anomaly> {
-    let kind = kind_of(&heard.kind)?;
-    let detail = match kind {
-        AnomalyKind::UnhealthyStatus => {
-            format!("its health is {}", cut(heard.status.as_deref().unwrap_or("unhealthy"), 64))
-        }
-        AnomalyKind::NonZeroExit | AnomalyKind::OomKilled => {
-            format!("it ended with exit code {}", heard.exit_code.unwrap_or(1))
-        }
-        AnomalyKind::RestartLoop => format!("it was restarted {} times", heard.restart_count.unwrap_or(0)),
-        kind => format!("{} is {}", kind.as_str(), heard.actual.unwrap_or(0.0)),
-    };
-    let count = heard.exit_code.map(|code| code as f64).or(heard.restart_count.map(|count| count as f64));
-    Some(Anomaly {
-        kind,
-        severity: severity_of(&heard.severity),
-        actual: heard.actual.or(count),
-        threshold: heard.threshold,
-        since,
-        detail,
-    })
-}
-
-fn verdict(reason: &str, stated: f64, method: &str) -> Result<Verdict, Refusal> {
-    let basis = match method {
-        "ai" => Basis::Model { provider: "python".to_owned(), model: "unknown".to_owned() },
-        _ => Basis::Rule { rule: "python".to_owned() },
-    };
-    Ok(Verdict {
-        cause: Cause::Unknown,
-        confidence: confidence(stated)?,
-        basis,
-        cited: Vec::new(),
-        reason: cut(reason, TEXT_BYTES_MAX),
-    })
-}
-
-fn confidence(stated: f64) -> Result<f64, Refusal> {
-    if (0.0..=1.0).contains(&stated) {
-        return Ok(stated);
-    }
-    Err(malformed(format_args!("a confidence of {stated} is not within 0 to 1")))
-}
-
-/// Python writes an offset where it knows one; a time without any was UTC to its agents too.
-fn time_of(text: &str) -> Result<Timestamp, Refusal> {
-    let read = Timestamp::parse(text).or_else(|_no_offset| Timestamp::parse(&format!("{text}Z")));
-    read.map_err(|error| malformed(format_args!("its timestamp cannot be read: {error}")))
-}
-
-fn named(name: &str) -> Result<String, Refusal> {
-    let name = name.trim_start_matches('/');
-    if name.is_empty() { Err(malformed("it names no container")) } else { Ok(name.to_owned()) }
-}
-
-fn reference(id: ContainerId, name: String, image: &str) -> ContainerRef {
-    let image = if image.is_empty() { "unknown".to_owned() } else { cut(image, 255) };
-    ContainerRef { id, name, image, project: None, service: None }
-}
-
-/// What anybody may want from outside.
-fn suggestion() -> ContainerPolicy {
-    ContainerPolicy { mode: Mode::Suggest, ..ContainerPolicy::default() }
-}
-
-fn read<T>(parse: impl FnOnce() -> serde_json::Result<T>) -> Result<T, Refusal> {
-    parse().map_err(malformed)
-}
-
-fn malformed(why: impl ToString) -> Refusal {
-    Refusal::Malformed(cut(&why.to_string(), 500))
-}
-
-fn cut(text: &str, bytes_max: usize) -> String {
-    text[..text.floor_char_boundary(bytes_max)].to_owned()
 }

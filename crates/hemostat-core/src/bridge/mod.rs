@@ -16,6 +16,7 @@ pub mod inbound;
 pub mod keys;
 pub mod outbound;
 mod payload;
+mod spoken;
 mod words;
 
 #[cfg(test)]

@@ -1,21 +1,21 @@
 //! The bridge to the Python HemoStat: what its agents hear and read, and what becomes of what they say.
 
+mod ear;
+
 use std::collections::BTreeSet;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt as _;
 use hemostat_docker::testing::Lab;
-use hemostat_event::{
-    Action, Data, Envelope, Event, EventId, EventType, Mode, Plan, RemediationNeeded, Role, Severity, Source,
-    Subject, Timestamp,
-};
-use hemostat_redis::testing::TestRedis;
-use redis::aio::PubSub;
-use serde_json::{Value, json};
+use hemostat_event::{Data, EventType, Mode, Role, Timestamp};
+use hemostat_redis::testing::{TestCluster, TestRedis};
+use serde_json::json;
 
 use crate::healing::{CRASH_ONCE, enabled, up_command, verified};
 use crate::rig::{LIMIT, Process, Rig, about, run};
+use ear::{
+    Ear, about_web, bridge, fields, fixture, metrics, plan, publish, until_heard, until_it_runs,
+    until_it_speaks, value,
+};
 
 const CHANNELS: [&str; 4] = [
     "hemostat:health_alert",
@@ -292,7 +292,6 @@ async fn the_python_side_may_be_another_redis_and_may_be_away() {
     until_it_speaks(&rig).await;
     other.stop().await.expect("it ends");
     rig.log.append(&[plan("web", 1)]).await.expect("the log is there");
-    // Keys of other programs stand in the way of some of its own.
     other.start_again().await.expect("it starts");
     let began = Instant::now();
     loop {
@@ -307,6 +306,32 @@ async fn the_python_side_may_be_another_redis_and_may_be_away() {
     assert_eq!(none, 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_holds_something_else_stops_nothing_but_itself() {
+    let rig = Rig::start().await;
+    let mut ear = Ear::open(&rig.redis).await;
+    rig.redis_says(&["SET", "hemostat:events:all", "mine"]).await;
+    rig.redis_says(&["RPUSH", "hemostat:state:alert_history:web", "mine"]).await;
+    let bridge = Process::start(&mut bridge(&rig, "one"));
+    until_it_speaks(&rig).await;
+    rig.log.append(&[plan("web", 1)]).await.expect("the log is there");
+    assert_eq!(ear.next().await.1["data"]["reason"], "reason 1");
+    assert_eq!(value(&rig, &["LINDEX", "hemostat:events:remediation_needed", "0"]).await["agent"], "alert");
+    let kept: String = rig.redis.command(&["GET", "hemostat:events:all"]).await.expect("a text");
+    assert_eq!(kept, "mine");
+    let metrics = metrics(&bridge).await;
+    assert!(metrics.contains("hemostat_bridge_keys_failed_total 1"), "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_is_refused_as_the_python_side() {
+    let cluster = TestCluster::start(3, 0, Duration::from_secs(5)).await.expect("a cluster");
+    let rig = Rig::start().await;
+    let mut command = bridge(&rig, "one");
+    let answer = run(command.env("HEMOSTAT_BRIDGE_REDIS_URL", cluster.url()));
+    assert!(answer.code == 2 && answer.err.contains("bridge.redis_url"), "{} {}", answer.code, answer.err);
+}
+
 #[test]
 fn wrong_settings_are_told() {
     for (setting, told) in [
@@ -317,184 +342,5 @@ fn wrong_settings_are_told() {
     ] {
         let answer = run(&mut crate::rig::hemostat(&["bridge", "--set", setting]));
         assert!(answer.code == 2 && answer.err.contains(told), "{setting}: {}", answer.err);
-    }
-}
-
-/// A bridge as a process of its own.
-fn bridge(rig: &Rig, instance: &str) -> Command {
-    let mut command = rig.command(&["bridge"]);
-    command.env("HEMOSTAT_INSTANCE", instance).env("HEMOSTAT_HOST", "bridge-host");
-    command
-}
-
-/// Waits until a bridge has its place in the log: what is written from now on is told.
-async fn until_it_speaks(rig: &Rig) {
-    let began = Instant::now();
-    loop {
-        let groups = rig.log.groups().await.expect("the log is there");
-        if groups.iter().any(|group| group.role == Role::Bridge) {
-            return;
-        }
-        assert!(began.elapsed() < LIMIT, "no bridge has come");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-/// Waits until a process is up and takes signals.
-async fn until_it_runs(process: &Process) {
-    let began = Instant::now();
-    while !process.said().iter().any(|line| line.contains("health endpoints")) {
-        assert!(began.elapsed() < LIMIT, "{:#?}", process.said());
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-/// Waits until so many listen on a channel.
-async fn until_heard(rig: &Rig, channel: &str, listeners: i64) {
-    let began = Instant::now();
-    loop {
-        let (_, count): (String, i64) =
-            rig.redis.command(&["PUBSUB", "NUMSUB", channel]).await.expect("Redis answers");
-        if listeners <= count {
-            return;
-        }
-        assert!(began.elapsed() < LIMIT, "{count} of {listeners} listen on {channel}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-async fn publish(rig: &Rig, channel: &str, body: &str) {
-    let _heard: i64 = rig.redis.command(&["PUBLISH", channel, body]).await.expect("Redis answers");
-}
-
-async fn value(rig: &Rig, words: &[&str]) -> Value {
-    let text: String = rig.redis.command(words).await.expect("there is a value");
-    serde_json::from_str(&text).expect("it is JSON")
-}
-
-/// A message as an unmodified Python agent published it.
-fn fixture(name: &str) -> Value {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../hemostat-core/src/bridge/fixtures");
-    let text = std::fs::read_to_string(format!("{folder}/{name}.json")).expect("a fixture");
-    serde_json::from_str::<Value>(&text).expect("it is JSON")["message"].clone()
-}
-
-/// The metrics of a process, whose address is in its log lines.
-async fn metrics(process: &Process) -> String {
-    let line = process.said().into_iter().find(|line| line.contains("health endpoints")).expect("an address");
-    let address = line
-        .split(|c: char| c == '"' || c == '=' || c.is_whitespace())
-        .find(|word| word.parse::<std::net::SocketAddr>().is_ok());
-    let address: std::net::SocketAddr = address.and_then(|word| word.parse().ok()).expect("an address");
-    let answer = tokio::task::spawn_blocking(move || {
-        use std::io::{Read as _, Write as _};
-        let mut stream = std::net::TcpStream::connect(address)?;
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok::<_, std::io::Error>(answer)
-    });
-    answer.await.expect("it ends").expect("it answers")
-}
-
-fn about_web(message: &Value, name: &str) -> bool {
-    let data = &message["data"];
-    data["container"] == name || data["container_name"] == name
-}
-
-fn fields(value: &Value) -> Vec<&str> {
-    value.as_object().map(|object| object.keys().map(String::as_str).collect()).unwrap_or_default()
-}
-
-/// A plan that a responder may carry out, with a reason that tells it from others.
-fn plan(name: &str, number: u64) -> Event {
-    let subject: Subject = format!("test-host/{name}").parse().expect("a host and a container");
-    let Data::RemediationNeeded(needed) = heard_plan() else { unreachable!("it is one") };
-    let mut needed = RemediationNeeded { severity: Severity::High, ..needed };
-    name.clone_into(&mut needed.container.name);
-    needed.verdict.reason = format!("reason {number}");
-    let mut policy = needed.plan.policy.clone();
-    policy.mode = Mode::Auto;
-    needed.plan = Plan {
-        action: Action::Restart { stop_timeout_secs: None },
-        policy,
-        expires_at: Timestamp::MAX,
-        ..needed.plan
-    };
-    let envelope = Envelope {
-        id: EventId::observed(&subject, Role::Analyzer, Timestamp::from_millis(number), 0),
-        source: Source { role: Role::Analyzer, instance: "test".to_owned() },
-        time: now(),
-        host: subject.host(),
-        subject: Some(subject),
-        incident: None,
-        cause: None,
-        traceparent: None,
-    };
-    Event { envelope, data: needed.into() }
-}
-
-/// A plan to begin with.
-fn heard_plan() -> Data {
-    use hemostat_core::bridge::OldChannel;
-    use hemostat_core::bridge::inbound::{Inbound, Settings};
-    let settings = Settings {
-        host: hemostat_event::HostName::new("python").expect("a name"),
-        instance: "test".to_owned(),
-        plan_ttl: Duration::from_secs(300),
-    };
-    let body = fixture("remediation_needed").to_string();
-    let heard = Inbound::new(settings).hear(OldChannel::RemediationNeeded, body.as_bytes(), now());
-    heard.expect("a request").data
-}
-
-fn now() -> Timestamp {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("it is later");
-    Timestamp::from_micros(i64::try_from(now.as_micros()).expect("it is a time"))
-}
-
-/// Somebody who subscribes to the channels, as the old agents do.
-struct Ear {
-    subscription: PubSub,
-    heard: Vec<(String, Value)>,
-}
-
-impl Ear {
-    async fn open(redis: &TestRedis) -> Self {
-        let client = redis::Client::open(redis.url()).expect("an address");
-        let mut subscription = client.get_async_pubsub().await.expect("it connects");
-        for channel in CHANNELS {
-            subscription.subscribe(channel).await.expect("it subscribes");
-        }
-        Self { subscription, heard: Vec::new() }
-    }
-
-    /// The next message.
-    async fn next(&mut self) -> (String, Value) {
-        let mut messages = self.subscription.on_message();
-        let message = tokio::time::timeout(LIMIT, messages.next()).await.unwrap_or_else(|_late| {
-            panic!("nothing was said; before: {:#?}", self.heard);
-        });
-        drop(messages);
-        let message = message.expect("the subscription lasts");
-        let body = serde_json::from_slice(message.get_payload_bytes()).expect("it is JSON");
-        self.heard.push((message.get_channel_name().to_owned(), body));
-        self.heard.last().cloned().expect("it was just put there")
-    }
-
-    /// The first message on a channel.
-    async fn until(&mut self, channel: &str) -> Value {
-        loop {
-            let (other, message) = self.next().await;
-            if other == channel {
-                return message;
-            }
-        }
-    }
-
-    /// Everything up to the last message.
-    async fn all_until(&mut self, is_last: impl Fn(&Value) -> bool) -> Vec<(String, Value)> {
-        while !is_last(&self.next().await.1) {}
-        std::mem::take(&mut self.heard)
     }
 }

@@ -24,7 +24,7 @@ async fn every_agent_works_under_its_own_user() {
     let folder = tempfile::tempdir().expect("a folder");
     let _agents: Vec<_> = Role::AGENTS
         .into_iter()
-        .chain([Role::Archiver])
+        .chain([Role::Archiver, Role::Bridge])
         .map(|role| {
             let mut command = hemostat(&[role.as_str()]);
             command
@@ -53,6 +53,9 @@ async fn every_agent_works_under_its_own_user() {
     })
     .await;
     archived(folder.path(), "what there was", |head| 10 <= head.last_seq).await;
+    let told: i64 =
+        rig.redis.command(&["LLEN", "hemostat:events:remediation_complete"]).await.expect("a list");
+    assert_eq!(told, 1, "the bridge says what came of it");
     // The operator reads along.
     for command in [&["log"][..], &["status"], &["incidents"]] {
         let answer = run(hemostat(command).env("HEMOSTAT_REDIS_URL", url(&rig, Role::Operator)));
@@ -92,6 +95,20 @@ async fn only_the_responder_writes_intents_and_a_monitor_writes_no_decisions() {
     assert_eq!(events.iter().map(|(position, _)| position.seq).collect::<Vec<_>>(), [1, 2]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bridge_takes_only_what_it_was_told_to_listen_to() {
+    let rig = Rig::start().await;
+    let answer =
+        run(&mut hemostat(&["acl", "--role", "bridge", "-o", "json", "--set", "bridge.inbound=false_alarm"]));
+    set_user(&rig, &answer.out).await;
+    let settings =
+        RedisSettings { url: url(&rig, Role::Bridge), namespace: "hemostat".to_owned(), partitions: None };
+    let log = RedisLog::connect(settings).await.expect("it opens the log");
+    log.append(&[event(Role::Bridge, Data::from(decision()))]).await.expect("it was told to listen to these");
+    let refused = log.append(&[event(Role::Bridge, Data::from(intent()))]).await;
+    assert!(matches!(refused, Err(LogError::Refused { .. })), "{refused:?}");
+}
+
 #[test]
 fn rules_are_printed_for_programs_and_a_password_is_not() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -115,15 +132,20 @@ async fn with_users() -> Rig {
     let answer = run(&mut hemostat(&["acl", "-o", "json"]));
     assert_eq!(answer.code, 0, "{}", answer.err);
     for line in answer.out.lines() {
-        let user: serde_json::Value = serde_json::from_str(line).expect("a line is an object");
-        let name = user["user"].as_str().expect("a user has a name");
-        let rules = user["rules"].as_array().expect("a user has rules");
-        let password = format!(">{PASSWORD}");
-        let mut words = vec!["ACL", "SETUSER", name, "reset", &password];
-        words.extend(rules.iter().map(|rule| rule.as_str().expect("a rule is a text")));
-        rig.redis_says(&words).await;
+        set_user(&rig, line).await;
     }
     rig
+}
+
+/// Makes the user of a line that the command printed.
+async fn set_user(rig: &Rig, line: &str) {
+    let user: serde_json::Value = serde_json::from_str(line).expect("a line is an object");
+    let name = user["user"].as_str().expect("a user has a name");
+    let rules = user["rules"].as_array().expect("a user has rules");
+    let password = format!(">{PASSWORD}");
+    let mut words = vec!["ACL", "SETUSER", name, "reset", &password];
+    words.extend(rules.iter().map(|rule| rule.as_str().expect("a rule is a text")));
+    rig.redis_says(&words).await;
 }
 
 fn url(rig: &Rig, role: Role) -> String {

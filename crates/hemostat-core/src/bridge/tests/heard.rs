@@ -105,3 +105,24 @@ fn a_message_of_the_future_was_heard_now() {
     let event = inbound().hear(channel, message.to_string().as_bytes(), now()).expect("a message");
     assert_eq!(event.envelope.time.to_string(), "2025-11-03T10:30:48.456789Z");
 }
+
+#[test]
+fn the_promises_about_our_decisions_are_no_promises_of_theirs() {
+    let mut inbound = inbound();
+    let (channel, mut alert) = fixture("health_alert_exited");
+    let mut log = vec![hear_with(&mut inbound, "health_alert_exited").expect("an alert")];
+    // Two hours later it is another incident, and nobody has told the end of the first.
+    alert["timestamp"] = json!("2026-11-26T22:59:00+00:00");
+    log.push(inbound.hear(channel, alert.to_string().as_bytes(), now()).expect("an alert"));
+    // An outcome without a plan or an intent.
+    log.push(hear_with(&mut inbound, "remediation_complete_success").expect("an outcome"));
+    log.push(hear_with(&mut inbound, "remediation_needed").expect("a request"));
+    let at = |seq| hemostat_event::cloudevents::Position { partition: 0, seq };
+    let check = |log: &[Event]| {
+        let placed = (1..).map(at).zip(log);
+        crate::invariant::check(&crate::invariant::Scope::default(), placed, [])
+    };
+    assert_eq!(check(&log), []);
+    let ours: Vec<_> = log.into_iter().map(|event| by(event, Role::Monitor)).collect();
+    assert_ne!(check(&ours), [], "the same from one of ours would break some");
+}

@@ -12,6 +12,10 @@ use hemostat_event::Role;
 use crate::commands::archive::ArchiveCommand;
 use crate::config;
 
+mod bench;
+
+pub(crate) use bench::{AppendArgs, BenchCommand, BenchMetricsArgs, HopArgs, ReactionArgs};
+
 /// Autonomous container health on Redis Streams: watches containers, finds out what is wrong with the sick ones,
 /// repairs what it may repair, proves that the repair worked, and tells people once.
 #[derive(Debug, Parser)]
@@ -402,126 +406,6 @@ pub(crate) struct HealthcheckArgs {
     /// Ask whether it is ready, not only whether it is alive.
     #[arg(long)]
     pub ready: bool,
-}
-
-/// `hemostat bench …`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum BenchCommand {
-    /// Time from the death of a real container to its alert and to its verified restart
-    Reaction(ReactionArgs),
-    /// Hops per second through read, decide and commit, beside what the same Redis does with no agent
-    Hop(HopArgs),
-    /// The monitor's append path beside plain XADD
-    Append(AppendArgs),
-    /// Scrapes of an exporter with the series of many containers, and its memory
-    Metrics(BenchMetricsArgs),
-    /// Run one analyzer that ends with the process that started it
-    #[command(hide = true)]
-    Replica,
-}
-
-/// `hemostat bench hop`.
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  hemostat bench hop
-  hemostat bench hop --replicas 2 --aof on -o json
-  hemostat bench hop --set agent.concurrency=128
-
-Starts its own redis-server, and analyzers as processes; a configured Redis is not touched.")]
-pub(crate) struct HopArgs {
-    /// Replicas of the analyzer, separated by commas: one run each.
-    #[arg(long, value_delimiter = ',', default_value = "1,2,4")]
-    pub replicas: Vec<usize>,
-    /// Whether the server keeps an append-only file.
-    #[arg(long, value_enum, default_value_t = Aof::Both)]
-    pub aof: Aof,
-    /// Alerts in each run.
-    #[arg(long, default_value_t = 100_000)]
-    pub events: usize,
-    /// Containers they are about.
-    #[arg(long, default_value_t = 10_000)]
-    pub containers: usize,
-    /// Alerts per second while latencies are measured.
-    #[arg(long, default_value_t = 10_000)]
-    pub rate: u32,
-    /// How long latencies are measured.
-    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration, default_value = "5s")]
-    pub run_for: Duration,
-    /// Form of the output.
-    #[command(flatten)]
-    pub output: OutputArgs,
-}
-
-/// Whether the server keeps an append-only file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Aof {
-    /// Synced once a second, as the private Redis does.
-    On,
-    /// Nothing is kept.
-    Off,
-    /// One run each.
-    Both,
-}
-
-/// `hemostat bench append`.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:
-  hemostat bench append -o json
-
-Starts its own redis-server; a configured Redis is not touched.")]
-pub(crate) struct AppendArgs {
-    /// Events in each run.
-    #[arg(long, default_value_t = 100_000)]
-    pub events: usize,
-    /// Whether the server keeps an append-only file.
-    #[arg(long, value_enum, default_value_t = Aof::Both)]
-    pub aof: Aof,
-    /// Form of the output.
-    #[command(flatten)]
-    pub output: OutputArgs,
-}
-
-/// `hemostat bench metrics`.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:
-  hemostat bench metrics -o json
-
-Starts its own redis-server and an exporter as a process; a configured Redis is not touched.")]
-pub(crate) struct BenchMetricsArgs {
-    /// Containers.
-    #[arg(long, default_value_t = 10_000)]
-    pub containers: usize,
-    /// Samples of each container.
-    #[arg(long, default_value_t = 4)]
-    pub samples: usize,
-    /// Scrapes.
-    #[arg(long, default_value_t = 20)]
-    pub scrapes: usize,
-    /// Form of the output.
-    #[command(flatten)]
-    pub output: OutputArgs,
-}
-
-impl Aof {
-    /// The runs it stands for.
-    pub(crate) fn runs(self) -> &'static [bool] {
-        match self {
-            Self::On => &[true],
-            Self::Off => &[false],
-            Self::Both => &[false, true],
-        }
-    }
-}
-
-/// `hemostat bench reaction`.
-#[derive(Debug, Args)]
-pub(crate) struct ReactionArgs {
-    /// Containers to let die, one after the other.
-    #[arg(long, default_value_t = 20)]
-    pub runs: usize,
-    /// Form of the output.
-    #[command(flatten)]
-    pub output: OutputArgs,
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {

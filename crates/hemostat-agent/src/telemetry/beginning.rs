@@ -51,6 +51,7 @@ impl Telemetry {
                     self.verified.with_label_values(&[verdict_word(verdict)]);
                 }
             }
+            Role::Bridge => self.bridge.begin(),
             Role::Analyzer | Role::Alert | Role::Operator | Role::Archiver => {}
         }
     }

@@ -8,6 +8,9 @@ use tracing::{debug, info, warn};
 
 use super::{Telemetry, chain, counter, counters, names};
 
+/// What becomes of a message that was heard.
+const OUTCOMES: [&str; 6] = ["taken", "repeated", "own", "refused", "malformed", "dropped"];
+
 /// The metrics of the bridge; none of them has a series where there is none.
 pub(super) struct Bridge {
     said: IntCounterVec,
@@ -23,6 +26,16 @@ impl Bridge {
             heard: counters(r, names::BRIDGE_HEARD),
             keys_failed: counter(r, names::BRIDGE_KEYS_FAILED),
             errors: counter(r, names::BRIDGE_ERRORS),
+        }
+    }
+
+    /// Shows the counters before they count.
+    pub(super) fn begin(&self) {
+        for channel in OldChannel::ALL {
+            self.said.with_label_values(&[channel.as_str()]);
+            for outcome in OUTCOMES {
+                self.heard.with_label_values(&[channel.as_str(), outcome]);
+            }
         }
     }
 }

@@ -40,7 +40,7 @@ impl Scene {
         let archive = tempfile::tempdir().expect("a folder");
         let mut targets = Vec::new();
         let mut processes = Vec::new();
-        for name in ["metrics", "monitor", "analyzer", "responder", "alert", "archiver"] {
+        for name in ["metrics", "monitor", "analyzer", "responder", "alert", "archiver", "bridge"] {
             let mut command = rig.command(&[name]);
             command
                 .env("HEMOSTAT_METRICS_LISTEN", "127.0.0.1:0")

@@ -1,0 +1,35 @@
+# HemoStat as an image: two static programs and nothing else.
+#
+#   docker build -t hemostat .          needs the image below, from a registry
+#   scripts/image.sh                    the same image from a build on this machine, without any registry
+
+FROM rust:1.95-alpine AS build
+RUN apk add --no-cache gcc make musl-dev
+WORKDIR /src
+COPY . .
+# What stands in the programs does not depend on where they were built.
+ENV SOURCE_DATE_EPOCH=0 \
+    RUSTFLAGS="--remap-path-prefix=/src=. --remap-path-prefix=/usr/local/cargo=cargo"
+RUN target="$(uname -m)-unknown-linux-musl" \
+    && cargo build --locked --profile dist --target "$target" --package hemostat --package hemostat-replay \
+    && mkdir -p /image/tmp /image/etc /image/var/lib/hemostat \
+    && install -m 0755 "target/$target/dist/hemostat" "target/$target/dist/hemostat-replay" /image/ \
+    && chmod 1777 /image/tmp && chown 65532:65532 /image/var/lib/hemostat \
+    && find /image -exec touch -h -d @0 {} +
+
+# scripts/image.sh reads the instructions below: one on a line, lists as JSON.
+FROM scratch
+COPY --from=build /image/ /
+ENV PATH=/
+ENV HEMOSTAT_HTTP_LISTEN=0.0.0.0:9090
+ENV HEMOSTAT_DATA_DIR=/var/lib/hemostat
+# A container of HemoStat is never healed by HemoStat; the sick ones of the demo set another value.
+LABEL hemostat.enable=false
+LABEL org.opencontainers.image.title=hemostat
+LABEL org.opencontainers.image.licenses=MIT
+USER 65532:65532
+WORKDIR /var/lib/hemostat
+EXPOSE 9090
+HEALTHCHECK --interval=15s --timeout=6s --start-period=30s --retries=3 CMD ["/hemostat","healthcheck"]
+ENTRYPOINT ["/hemostat"]
+CMD ["--help"]

@@ -1,7 +1,8 @@
-"""Makes an image without an engine: image.py DOCKERFILE FOLDER TAG ARCHIVE.
+"""Makes an image without an engine: image.py DOCKERFILE PROGRAM FOLDER TAG ARCHIVE.
 
-The last stage of DOCKERFILE says how the image is to be; FOLDER has the programs. ARCHIVE is what `docker save` would
-write. All times are 0 and all owners root, but for the data folder, so the same programs make the same bytes.
+The stage of DOCKERFILE that is named after PROGRAM says how the image is to be; FOLDER has the program. ARCHIVE is what
+`docker save` would write. All times are 0 and all owners root, but for the data folder, so the same program makes the
+same bytes.
 Prints the image's id.
 """
 
@@ -13,9 +14,14 @@ import re
 import sys
 import tarfile
 
-PROGRAMS = ("hemostat", "hemostat-replay")
 # As the builder of the Dockerfile lays them out: mode and owner.
-FOLDERS = (("etc", 0o755, 0), ("tmp", 0o1777, 0), ("var", 0o755, 0), ("var/lib", 0o755, 0), ("var/lib/hemostat", 0o755, 65532))
+FOLDERS = (
+    ("etc", 0o755, 0),
+    ("tmp", 0o1777, 0),
+    ("var", 0o755, 0),
+    ("var/lib", 0o755, 0),
+    ("var/lib/hemostat", 0o755, 65532),
+)
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 UNITS = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9}
 
@@ -38,14 +44,17 @@ def health(text):
     }
 
 
-def configuration(dockerfile):
-    """What the instructions of the last stage say."""
-    stage = re.split(r"^FROM scratch$", dockerfile, flags=re.MULTILINE)[1]
+def configuration(dockerfile, stage):
+    """What the instructions of this stage say."""
+    stages = re.split(r"^FROM scratch AS (\S+)$", dockerfile, flags=re.MULTILINE)
+    stage = dict(zip(stages[1::2], stages[2::2]))[stage]
     config = {"Env": [], "Labels": {}, "ExposedPorts": {}}
     for line in stage.splitlines():
         word, _, rest = line.strip().partition(" ")
+        if word.startswith("#"):
+            continue
         match word:
-            case "" | "#" | "COPY":
+            case "" | "COPY":
                 pass
             case "ENV":
                 config["Env"].append(rest)
@@ -85,15 +94,13 @@ def archive(entries):
     return target.getvalue()
 
 
-def main(dockerfile, folder, tag, target):
-    def program(name):
-        with open(f"{folder}/{name}", "rb") as file:
-            return entry(name, 0o755, content=file.read())
-
-    layer = archive([entry(*folder) for folder in FOLDERS] + [program(name) for name in PROGRAMS])
+def main(dockerfile, program, folder, tag, target):
+    with open(f"{folder}/{program}", "rb") as file:
+        binary = entry(program, 0o755, content=file.read())
+    layer = archive([entry(*folder) for folder in FOLDERS] + [binary])
     digest = hashlib.sha256(layer).hexdigest()
     with open(dockerfile, encoding="utf-8") as file:
-        config = configuration(file.read())
+        config = configuration(file.read(), program)
     image = {
         "architecture": ARCHITECTURES[platform.machine()],
         "config": config,

@@ -31,7 +31,9 @@ secret grafana_password
 acl=$(mktemp "$folder/acl.XXXXXX")
 trap 'rm -f "$acl"' EXIT
 {
-    echo 'user default off'
+    # Nobody can log in as the default user, but Redis itself acts as it when it loads its file: without these rights
+    # it would pass over every transaction in there and start with an empty log.
+    echo 'user default off resetpass ~* &* +@all'
     echo 'user health on nopass resetkeys resetchannels -@all +ping'
     for role in $roles; do
         rights=$(docker run --rm --network none "$image" acl --role "$role" --form aclfile)

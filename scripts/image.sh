@@ -28,7 +28,8 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-tag=${tag:-$program:latest}
+tag=${tag:-$program}
+case "${tag##*/}" in *:*) ;; *) tag=$tag:latest ;; esac
 
 ASSUME_YES=yes
 . "$(dirname "$0")/setup.sh"

@@ -7,7 +7,7 @@ ASSUME_YES=yes
 trap stop_engine EXIT
 
 need_packages redis-server=redis-server dockerd=docker.io iptables=iptables musl-gcc=musl-tools gcc=gcc \
-    busybox=busybox-static promtool=prometheus prometheus=prometheus
+    busybox=busybox-static docker-compose=docker-compose promtool=prometheus prometheus=prometheus
 need_rust
 
 say "formatting"

@@ -6,6 +6,7 @@ mod bad_input;
 mod bench;
 mod bridging;
 mod chaos;
+mod compose;
 mod crashes;
 mod demo;
 mod dlq;

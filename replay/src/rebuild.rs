@@ -1,6 +1,7 @@
 //! `hemostat-replay restore` and `rebuild`: what the log keeps beside its events, made of the events again.
 
 mod compare;
+mod old_keys;
 mod projection;
 mod restore;
 

@@ -16,6 +16,7 @@ use hemostat_event::{EventType, Role, Source, Timestamp};
 use hemostat_redis::{KNOWN_FOR, RedisLog, RedisSettings};
 use serde::Serialize;
 
+use super::old_keys;
 use super::projection::{Projection, needed_after};
 use crate::cli::{FromArgs, OutputArgs};
 use crate::source::{decisions, open_archive};
@@ -80,6 +81,8 @@ struct Restored {
     plans_ended: usize,
     /// Entries that cannot be read any more: what they changed is in no state.
     without_body: u64,
+    /// Events from which the keys of the Python HemoStat were made, where there was a bridge.
+    old_keys_from: u64,
 }
 
 /// Restores.
@@ -104,7 +107,8 @@ pub(crate) async fn run(from: &FromArgs, args: &RestoreArgs) -> anyhow::Result<b
     let settings = RedisSettings { url: url.clone(), namespace, partitions: Some(count) };
     let shadow = RedisLog::shadow(settings).await.context("failed to open the Redis at --redis")?;
     shadow.clear_shadow().await?;
-    let restore = Restore { archive: &archive, shadow: &shadow, args, count, responder: rules.responder };
+    let restore =
+        Restore { archive: &archive, shadow: &shadow, args, url, count, responder: rules.responder };
     let wanted = there.into_iter().filter(|number| args.only.is_empty() || args.only.contains(number));
     let wanted: Vec<_> = wanted.collect();
     let unknown = args.only.iter().find(|number| !wanted.contains(number));
@@ -133,6 +137,7 @@ struct Restore<'a> {
     archive: &'a Archive,
     shadow: &'a RedisLog,
     args: &'a RestoreArgs,
+    url: &'a str,
     /// Partitions of the log.
     count: u16,
     responder: hemostat_core::remediate::Responder,
@@ -149,6 +154,9 @@ impl Restore<'_> {
         if !self.args.dry_run {
             for partition in partitions {
                 self.shadow.adopt(Partition(*partition), namespace).await?;
+            }
+            for one in &mut restored {
+                one.old_keys_from = self.old_keys(one.partition).await?;
             }
         }
         Ok(restored)
@@ -186,6 +194,7 @@ impl Restore<'_> {
             known_ids: 0,
             plans_ended: 0,
             without_body: 0,
+            old_keys_from: 0,
         };
         let keep = self.args.keep.unwrap_or(janitor::Settings::default().events);
         let mut reader = Reader::of(self.archive, heads.clone(), decisions());
@@ -237,6 +246,14 @@ impl Restore<'_> {
             self.shadow.put_bookkeeping(partition, &books).await?;
         }
         Ok(restored)
+    }
+
+    /// Behind everything else: the log is whole without them.
+    async fn old_keys(&self, partition: u16) -> anyhow::Result<u64> {
+        let heads = last_life(self.archive.heads(partition).await?);
+        let Some(last) = heads.last() else { return Ok(0) };
+        let (cursors, now) = (cursors(&last.statement)?, self.shadow.now().await?);
+        old_keys::write(self.archive, &heads, &cursors, self.url, &self.responder.policy, now).await
     }
 
     async fn put(

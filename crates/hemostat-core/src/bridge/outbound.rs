@@ -99,12 +99,6 @@ impl Outbound {
     }
 }
 
-/// What one event does to the keys, for whoever makes them anew: as if it had just happened. Messages are not said again.
-#[must_use]
-pub fn keys_of(outbound: &mut Outbound, event: &Event, before: &Before) -> Vec<Write> {
-    outbound.say(event, before, event.envelope.time).map(|saying| saying.writes).unwrap_or_default()
-}
-
 fn message(channel: OldChannel, time: Timestamp, data: &Value) -> Message {
     // In the order of the old agents, for people who read along.
     #[derive(Serialize)]

@@ -7,8 +7,8 @@ use std::time::Duration;
 use hemostat_agent::log::LogError;
 use hemostat_core::bridge::OldChannel;
 use hemostat_core::bridge::keys::{Before, What, Write};
-use hemostat_core::bridge::outbound::Saying;
-use hemostat_event::EventId;
+use hemostat_core::bridge::outbound::{Outbound, Saying};
+use hemostat_event::{Event, EventId, Timestamp};
 use redis::Value;
 use redis::aio::PubSub;
 use tokio::time::timeout;
@@ -139,6 +139,22 @@ impl OldSide {
         // A repetition finds the marks; what has none may be repeated.
         let answers = self.link.run(&SAY, &calls, Effect::Read).await?;
         answers.into_iter().map(said).collect()
+    }
+
+    /// Writes the keys that follow from an event, once, and remembers that it was dealt with: a bridge will not say it any
+    /// more. For whoever makes keys anew, event by event in the order of the log; `outbound` speaks on no channel.
+    ///
+    /// # Errors
+    /// When the server is away. A repetition does no harm.
+    pub async fn write_keys(
+        &self,
+        outbound: &mut Outbound,
+        event: &Event,
+        now: Timestamp,
+    ) -> Result<(), LogError> {
+        let before = self.read(&outbound.reads(event)).await?;
+        let saying = outbound.say(event, &before, now).map(|saying| (saying, Vec::new(), Before::new()));
+        self.say(saying.as_slice()).await.map(drop)
     }
 
     /// Whether this message was said by a bridge.

@@ -20,12 +20,23 @@ async fn redis_is_deleted_and_restored_and_the_agents_go_on() {
     let mut rig = Rig::start().await;
     let lab = Lab::start().await.expect("a container engine");
     let folder = tempfile::tempdir().expect("a folder");
-    let mut hemostat = Process::start(with_archive(&mut up_command(&rig), &folder));
+    let mut up = up_command(&rig);
+    let mut hemostat = Process::start(with_archive(up.env("HEMOSTAT_BRIDGE_ENABLED", "true"), &folder));
     lab.run("web", CRASH_TWICE, enabled).await.expect("a container");
     let name = lab.container_name("web");
     let known = rig.until("healing", LIMIT, |events| verified(events, &name)).await;
     let last = known.last().expect("there are events").0.seq;
     archived(folder.path(), "the healing", |head| last <= head.last_seq).await;
+
+    let old_keys = async {
+        loop {
+            let kept = kept_for_long(&rig, &name).await;
+            if kept.iter().all(|value| value.contains("restart") || value.contains("is_open")) {
+                break kept;
+            }
+        }
+    };
+    let old_keys = tokio::time::timeout(LIMIT, old_keys).await.expect("the bridge writes its keys");
 
     // With its files, as when a disk is lost; and `up` goes on looking for it.
     rig.redis.kill().await.expect("it ends");
@@ -39,6 +50,11 @@ async fn redis_is_deleted_and_restored_and_the_agents_go_on() {
     fresh.stop().await.expect("it ends");
     copy(&fresh.folder().join(AOF), &rig.redis.folder().join(AOF));
     rig.redis.start_again().await.expect("it starts");
+    assert_eq!(
+        kept_for_long(&rig, &name).await,
+        old_keys,
+        "the keys of the Python HemoStat are as they were"
+    );
 
     // The second crash. Without what it knew of the first, the responder would restart the container again.
     let events = rig.until("the second crash is dealt with", LIMIT, |events| refused(events, &name)).await;
@@ -63,6 +79,18 @@ async fn redis_is_deleted_and_restored_and_the_agents_go_on() {
     let clean = replay(&folder, &rig.redis.url(), &["verify", "--key", key.to_str().expect("plain text")]);
     assert_eq!(clean.code, 0, "{}{}", clean.out, clean.err);
     states_are_put_right(&rig, &folder).await;
+}
+
+/// What the bridge has written for the Python HemoStat about a container, without what the next sample writes anew.
+async fn kept_for_long(rig: &Rig, name: &str) -> Vec<String> {
+    let mut kept = Vec::new();
+    for key in ["hemostat:events:all".to_owned(), format!("hemostat:audit:{name}")] {
+        kept.push(rig.redis_says(&["LRANGE", &key, "0", "-1"]).await);
+    }
+    for key in ["alert_history", "remediation_history", "circuit_breaker"] {
+        kept.push(rig.redis_says(&["GET", &format!("hemostat:state:{key}:{name}")]).await);
+    }
+    kept
 }
 
 /// Spoils a state, takes one away and makes one up; all three are found and put right.

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::inbound::{self, Inbound, MESSAGE_BYTES_MAX, Refusal};
 use super::keys::{Before, What, Write};
-use super::outbound::{self, Outbound, Saying, keys_of};
+use super::outbound::{self, Outbound, Saying};
 use super::{Message, OldChannel, isoformat};
 
 macro_rules! fixtures {

@@ -54,6 +54,8 @@ struct Recorded {
 pub(crate) struct Sealed {
     /// Segments.
     pub segments: u64,
+    /// The number of the last one: as many as there are, where none was taken away.
+    pub last_segment: u64,
     /// Entries: the sum over all heads.
     pub entries: u64,
     /// The number of the first entry.
@@ -73,6 +75,7 @@ impl Sealed {
         let (first, last) = (&heads.first()?.statement, &heads.last()?.statement);
         Some(Self {
             segments: heads.len() as u64,
+            last_segment: last.number,
             entries: heads.iter().map(|head| head.statement.count).sum(),
             first_seq: first.first_seq,
             last_seq: last.last_seq,
@@ -88,6 +91,7 @@ impl Sealed {
         self.entries += later.entries;
         self.losses.extend(later.losses);
         *self = Self {
+            last_segment: later.last_segment,
             last_seq: later.last_seq,
             chain_after: later.chain_after,
             epoch: later.epoch,

@@ -103,7 +103,7 @@ fn differences(folder: &Path, manifest: &Manifest) -> anyhow::Result<Vec<String>
     }
     for (number, partition) in &manifest.partitions {
         if !partition.reconciles() {
-            findings.push(format!("partition {number} does not reconcile with the archive"));
+            findings.push(format!("partition {number} {}", partition.what_is_odd()));
         }
     }
     Ok(findings)

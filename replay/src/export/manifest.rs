@@ -144,10 +144,26 @@ pub(crate) struct Run {
 }
 
 impl Partition {
+    /// Segments that were sealed and are not there: nobody knows how much was in them, or what.
+    pub(crate) fn missing_segments(&self) -> u64 {
+        self.archive.as_ref().map_or(0, |sealed| sealed.last_segment.saturating_sub(sealed.segments))
+    }
+
+    /// Why it does not reconcile, in words.
+    pub(crate) fn what_is_odd(&self) -> String {
+        match self.missing_segments() {
+            0 => "does not reconcile with the archive: export anew".to_owned(),
+            missing => format!(
+                "is not whole: {missing} segments of its archive are not there (hemostat-replay verify)"
+            ),
+        }
+    }
+
     /// Whether X-2 holds.
     pub(crate) fn reconciles(&self) -> bool {
         let sealed = self.archive.as_ref().map_or(0, |sealed| sealed.entries);
-        sealed + self.live == self.exported + self.left_out.values().sum::<u64>() + self.not_read
+        self.missing_segments() == 0
+            && sealed + self.live == self.exported + self.left_out.values().sum::<u64>() + self.not_read
     }
 }
 

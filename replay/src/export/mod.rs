@@ -226,13 +226,13 @@ fn finish(
         key: None,
     };
     let odd = manifest.partitions.iter().filter(|(_number, partition)| !partition.reconciles());
-    let odd: Vec<_> = odd.map(|(number, _partition)| number.to_string()).collect();
+    let odd: Vec<_> = odd.map(|(number, of)| format!("partition {number} {}", of.what_is_odd())).collect();
     let bytes = manifest::bytes(manifest, key);
     write_durably(&args.to, manifest::NAME, &bytes)?;
     std::fs::remove_file(args.to.join(progress::NAME)).context("cannot remove the state")?;
     println!("{exported} entries in {}", args.to.display());
-    if !odd.is_empty() {
-        eprintln!("hemostat-replay: partition {} does not reconcile: export anew", odd.join(", "));
+    for odd in &odd {
+        eprintln!("hemostat-replay: {odd}");
     }
     Ok(odd.is_empty())
 }

@@ -131,6 +131,29 @@ async fn an_export_that_was_killed_goes_on_where_it_was() {
 }
 
 #[tokio::test]
+async fn a_segment_that_is_not_there_any_more_is_named() {
+    let place = tempfile::tempdir().unwrap();
+    let key = PrivateKey::generate();
+    let archive = place.path().join("archive");
+    seal(&archive, &key, 3).await;
+    let middle = |entry: std::io::Result<fs::DirEntry>| {
+        let path = entry.unwrap().path();
+        path.to_string_lossy().contains("s0000000002").then_some(path)
+    };
+    let files: Vec<_> = fs::read_dir(archive.join("p00000")).unwrap().filter_map(middle).collect();
+    assert!(!files.is_empty());
+    files.iter().for_each(|file| fs::remove_file(file).unwrap());
+    let to = place.path().join("export");
+    let done = replay(&archive, &to, "jsonl").output().unwrap();
+    assert_code(&done, 1);
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(said.contains("partition 0 is not whole: 1 segments of its archive are not there"), "{said}");
+    let checked = check(&to, None);
+    assert_code(&checked, 1);
+    assert!(String::from_utf8_lossy(&checked.stdout).contains("partition 0 is not whole"), "{checked:?}");
+}
+
+#[tokio::test]
 async fn a_change_is_found() {
     let place = tempfile::tempdir().unwrap();
     let archive = place.path().join("archive");

@@ -29,6 +29,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Exit code of a finding: a difference, a broken promise.
 const FINDING: u8 = 1;
+/// Exit code of wrong usage, as clap gives it.
+const USAGE: u8 = 2;
 /// Exit code of what could not be done.
 const FAILED: u8 = 3;
 
@@ -60,7 +62,7 @@ async fn main() -> ExitCode {
         Ok(false) => ExitCode::from(FINDING),
         Err(error) => {
             eprintln!("hemostat-replay: {error:#}");
-            ExitCode::from(FAILED)
+            ExitCode::from(if error.is::<rules::WrongSetting>() { USAGE } else { FAILED })
         }
     }
 }

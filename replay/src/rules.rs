@@ -24,6 +24,11 @@ const KEYS: [&str; 11] = [
     "analyzer.plans_max",
 ];
 
+/// A setting that was given and is none, or cannot have that value: wrong usage, and not a failure of what was asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("--set {0}")]
+pub(crate) struct WrongSetting(String);
+
 /// Today's rules with `given`, each `key=value`.
 ///
 /// # Errors
@@ -31,9 +36,10 @@ const KEYS: [&str; 11] = [
 pub(crate) fn rules(given: &[String]) -> anyhow::Result<Rules> {
     let mut rules = Rules::default();
     for setting in given {
+        let wrong = || WrongSetting(setting.clone());
         let (key, value) =
-            setting.split_once('=').ok_or_else(|| anyhow!("--set {setting}: expected key=value"))?;
-        set(&mut rules, key.trim(), value.trim()).with_context(|| format!("--set {setting}"))?;
+            setting.split_once('=').ok_or_else(|| anyhow!("expected key=value").context(wrong()))?;
+        set(&mut rules, key.trim(), value.trim()).with_context(wrong)?;
     }
     Ok(rules)
 }

@@ -24,3 +24,4 @@ pub mod perform;
 pub mod run;
 pub mod tail;
 pub mod telemetry;
+pub mod tenancy;

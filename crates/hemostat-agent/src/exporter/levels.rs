@@ -53,7 +53,7 @@ pub(super) const PARTS: &[Part] = &[
         for (subject, watched) in view.figures.present(view.now, view.silence) {
             let state =
                 watched.sample(view.now, view.silence).map_or(RunState::Unknown, |sample| sample.state);
-            *counts.entry((subject.host(), state_word(state))).or_default() += 1;
+            *counts.entry((subject.host(), state.as_str())).or_default() += 1;
         }
         for ((host, state), count) in &counts {
             family.count(&[host.as_str(), state], *count);
@@ -85,17 +85,4 @@ pub(super) const PARTS: &[Part] = &[
 /// A moment as Prometheus writes it.
 pub(super) fn seconds(time: hemostat_event::Timestamp) -> f64 {
     time.micros() as f64 / 1e6
-}
-
-const fn state_word(state: RunState) -> &'static str {
-    match state {
-        RunState::Created => "created",
-        RunState::Running => "running",
-        RunState::Paused => "paused",
-        RunState::Restarting => "restarting",
-        RunState::Removing => "removing",
-        RunState::Exited => "exited",
-        RunState::Dead => "dead",
-        RunState::Unknown => "unknown",
-    }
 }

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hemostat_agent::health::Tick;
-use hemostat_agent::log::{Cursors, EntryId, Lease, LogError, Partition, Stored, StreamName};
+use hemostat_agent::log::{Cursors, EntryId, LogError, Partition, Stored};
 use hemostat_agent::tail::Tail;
-use hemostat_event::{EventType, HostName, Role, Timestamp};
+use hemostat_agent::tenancy::{self, Bookmark, LEASE, Tenancy};
+use hemostat_event::{EventType, Role, Timestamp};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -23,8 +24,6 @@ use crate::seal::{Sealed, Sealer};
 pub(super) struct Worker<'a> {
     pub(super) with: &'a Archiver,
     pub(super) partition: Partition,
-    /// Where the lease is: in the partition itself, so that it is there when the partition is.
-    place: HostName,
     tick: Tick,
     failures: u32,
     key: Mutex<Arc<PrivateKey>>,
@@ -79,32 +78,24 @@ struct Tenure {
     oldest: Option<Timestamp>,
     /// Sealed and not published yet.
     sealed: Option<Sealed>,
-    /// How far the group was moved, and when.
-    moved: BTreeMap<StreamName, EntryId>,
-    moved_at: Option<Instant>,
+    bookmark: Bookmark,
     care: Care,
-}
-
-struct Held {
-    lease: Lease,
-    asked: Instant,
 }
 
 impl<'a> Worker<'a> {
     pub(super) fn new(with: &'a Archiver, partition: Partition) -> Self {
-        let tick = with.board.part(lease_name(partition), EVERY_MAX.max(WAIT_MAX));
-        let mut names = (0_u32..).map(|n| HostName::new(format!("archiver-{n}")).expect("a plain word"));
-        let place = names.find(|host| with.log.partition_of(host) == partition);
-        let place = place.expect("every partition has names of hosts");
+        let tick = with.board.part(tenancy::name(Role::Archiver, partition), EVERY_MAX.max(WAIT_MAX));
         let key = Mutex::new(Arc::clone(&with.key));
-        Self { with, partition, place, tick, failures: 0, key }
+        Self { with, partition, tick, failures: 0, key }
     }
 
     /// Works whenever it has the lease, until `stop` is cancelled.
     pub(super) async fn run(mut self, stop: CancellationToken) {
-        let (mut held, mut tenure) = (None, None);
+        let with = self.with;
+        let mut tenancy = Tenancy::new(with.log.clone(), Role::Archiver, self.partition, &with.instance);
+        let mut tenure = None;
         // A request that hangs must not keep a stop waiting.
-        while let Some(step) = stop.run_until_cancelled(self.step(&mut held, &mut tenure)).await {
+        while let Some(step) = stop.run_until_cancelled(self.step(&mut tenancy, &mut tenure)).await {
             self.tick.tick();
             let wait = match step {
                 Ok(wait) => {
@@ -121,21 +112,21 @@ impl<'a> Worker<'a> {
             self.tell_lag(tenure.as_ref()).await;
             let _stopped = timeout(wait, stop.cancelled()).await;
         }
-        if let (Some(_), Some(tenure)) = (&held, &mut tenure)
+        if tenancy.is_held()
+            && let Some(tenure) = &mut tenure
             && let Ok(Err(failure)) = timeout(FINISH, self.finish(tenure)).await
         {
             // What is not in the archive is still in the log.
             self.failed(&failure);
         }
-        if let Some(held) = held {
-            // Others need not wait for its end; if this fails they do.
-            let _hangs = timeout(RELEASE, self.with.log.release(&held.lease, &self.with.instance)).await;
-        }
+        tenancy.end().await;
     }
 
     /// One round. Answers with the time until the next one.
-    async fn step(&self, held: &mut Option<Held>, tenure: &mut Option<Tenure>) -> Result<Duration, Failure> {
-        self.hold(held).await?;
+    async fn step(&self, tenancy: &mut Tenancy, tenure: &mut Option<Tenure>) -> Result<Duration, Failure> {
+        if !tenancy.hold().await? {
+            return Err(Failure::Standby);
+        }
         let tenure = match tenure {
             Some(tenure) => tenure,
             None => tenure.insert(self.begin().await?),
@@ -175,8 +166,7 @@ impl<'a> Worker<'a> {
             cursors: BTreeMap::new(),
             oldest: None,
             sealed: None,
-            moved: BTreeMap::new(),
-            moved_at: None,
+            bookmark: Bookmark::default(),
             care: Care::default(),
         })
     }
@@ -275,33 +265,14 @@ impl<'a> Worker<'a> {
         self.advance(tenure).await
     }
 
-    /// Moves the group to what is published, on every stream there is; also where nothing is new, now and then, as a
-    /// sign of life.
+    /// Moves the group to what is published, on every stream there is.
     async fn advance(&self, tenure: &mut Tenure) -> Result<(), Failure> {
         let log = &self.with.log;
         let (mut positions, _) = tenure.sealer.position();
         for stream in log.streams(self.partition).await? {
             positions.entry(stream).or_insert(EntryId::ZERO);
         }
-        let fresh = tenure.moved_at.is_some_and(|at| at.elapsed() < SIGN);
-        if fresh && positions == tenure.moved {
-            return Ok(());
-        }
-        let moved: Vec<_> = positions.iter().map(|(stream, id)| (stream.clone(), *id)).collect();
-        log.advance(Role::Archiver, self.partition, &moved).await?;
-        (tenure.moved, tenure.moved_at) = (positions, Some(Instant::now()));
-        Ok(())
-    }
-
-    /// Takes the lease, or renews it when it is time.
-    async fn hold(&self, held: &mut Option<Held>) -> Result<(), Failure> {
-        if held.as_ref().is_some_and(|held| held.asked.elapsed() < LEASE / 3) {
-            return Ok(());
-        }
-        let (name, asked) = (lease_name(self.partition), Instant::now());
-        let lease = self.with.log.lease(&name, &self.place, &self.with.instance, LEASE).await?;
-        *held = lease.map(|lease| Held { lease, asked });
-        if held.is_some() { Ok(()) } else { Err(Failure::Standby) }
+        Ok(tenure.bookmark.put(&**log, (Role::Archiver, self.partition), positions).await?)
     }
 
     /// Reads what there is and seals it: the last thing before the end.
@@ -377,12 +348,6 @@ impl Tenure {
     }
 }
 
-fn lease_name(partition: Partition) -> String {
-    format!("archiver:{}", partition.0)
-}
-
-/// How long the lease lasts: an archiver that dies is replaced within this time.
-const LEASE: Duration = Duration::from_secs(15);
 /// Shortest and longest time between two looks at a log that has nothing new; a quarter of the age of a segment.
 const EVERY_MIN: Duration = Duration::from_millis(50);
 const EVERY_MAX: Duration = Duration::from_secs(1);
@@ -391,9 +356,5 @@ const WAIT_FIRST: Duration = Duration::from_millis(250);
 const WAIT_MAX: Duration = Duration::from_secs(5);
 /// Longest time between two looks at the cursors of the groups.
 const CURSORS: Duration = Duration::from_secs(1);
-/// Time between two signs of life of the group: small beside the silence after which it is taken away, an hour at least.
-const SIGN: Duration = Duration::from_secs(60);
 /// Time to seal and publish at a shutdown.
 const FINISH: Duration = Duration::from_secs(5);
-/// Time to give the lease back at a shutdown.
-const RELEASE: Duration = Duration::from_millis(300);

@@ -26,7 +26,7 @@ use serde_json::{Map, Value, json};
 use super::OldChannel;
 use super::outbound::Settings;
 use super::payload::Context;
-use super::words::{figure, health, hour_of, isoformat, metrics, status};
+use super::words::{figure, health, hour_of, isoformat, metrics};
 
 /// Values of keys as they are before an event; a key that is not there is missing.
 pub type Before = BTreeMap<String, String>;
@@ -182,7 +182,7 @@ impl Page {
     /// of an alert stand beside them.
     fn container(&mut self, container: &ContainerRef, sample: &Sample, figures: Map<String, Value>) {
         let (cpu, memory) = (figure(sample.cpu_percent), figure(sample.memory_percent));
-        let (status, timestamp) = (status(sample.state), isoformat(self.time));
+        let (status, timestamp) = (sample.state.as_str(), isoformat(self.time));
         let mut state = figures;
         let known = [
             ("container_id", json!(container.id.short())),

@@ -7,9 +7,7 @@ use hemostat_event::{
 use serde_json::{Map, Value, json};
 
 use super::OldChannel;
-use super::words::{
-    action, confidence, health, image, method, metrics, rounded, severity, status, threshold,
-};
+use super::words::{action, confidence, health, image, method, metrics, rounded, severity, threshold};
 
 /// What an event alone does not tell of what the old agents said with it.
 #[derive(Debug, Clone, Default)]
@@ -51,7 +49,7 @@ fn unhealthy(alert: &HealthAlert) -> Value {
         "container_id": alert.container.id.short(),
         "container_name": alert.container.name,
         "image": image(&alert.container.image),
-        "status": status(sample.state),
+        "status": sample.state.as_str(),
         "metrics": metrics(sample),
         "anomalies": anomalies(alert),
         "health_status": health(sample.health),

@@ -1,6 +1,6 @@
 //! The words and figures of the Python HemoStat for ours, and ours for its.
 
-use hemostat_event::{Action, ActionKind, AnomalyKind, Basis, Health, RunState, Sample, Severity, Timestamp};
+use hemostat_event::{Action, ActionKind, AnomalyKind, Basis, Health, Sample, Severity, Timestamp};
 use serde_json::{Map, Value, json};
 
 /// A time as Python's `datetime.isoformat()` writes it in UTC: with microseconds where there are any, and with the offset
@@ -52,20 +52,6 @@ pub(super) fn metrics(sample: &Sample) -> Map<String, Value> {
         ("blkio_write_bytes", json!(sample.block_write_bytes.unwrap_or(0))),
     ];
     figures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
-}
-
-/// Docker's word for a state.
-pub(super) const fn status(state: RunState) -> &'static str {
-    match state {
-        RunState::Created => "created",
-        RunState::Running => "running",
-        RunState::Paused => "paused",
-        RunState::Restarting => "restarting",
-        RunState::Removing => "removing",
-        RunState::Exited => "exited",
-        RunState::Dead => "dead",
-        RunState::Unknown => "unknown",
-    }
 }
 
 pub(super) const fn health(health: Health) -> &'static str {

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use hemostat_agent::health::Tick;
-use hemostat_agent::log::{Entry, EntryId, Lease, LogError, Partition, StreamName};
+use hemostat_agent::log::{Entry, EntryId, LogError, Partition, StreamName};
 use hemostat_agent::tail::Tail;
+use hemostat_agent::tenancy::{self, Bookmark, LEASE, Tenancy};
 use hemostat_core::bridge::keys::Before;
 use hemostat_core::bridge::outbound::{Outbound, READS, Saying};
-use hemostat_event::{Event, EventType, HostName, Role, Subject, Timestamp};
-use tokio::time::{Instant, timeout};
+use hemostat_event::{Event, EventType, Role, Subject, Timestamp};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::Bridge;
@@ -19,8 +20,6 @@ use super::side::Said;
 pub(super) struct Worker<'a> {
     with: &'a Bridge,
     partition: Partition,
-    /// Where the lease is: in the partition itself, so that it is there when the partition is.
-    place: HostName,
     tick: Tick,
     failures: u32,
 }
@@ -45,31 +44,24 @@ struct Tenure {
     outbound: Outbound,
     /// Read, and not said yet.
     queue: VecDeque<Entry>,
-    /// What is said, and how far the group was moved, and when.
+    /// What is said.
     positions: BTreeMap<StreamName, EntryId>,
-    moved: BTreeMap<StreamName, EntryId>,
-    moved_at: Option<Instant>,
-}
-
-struct Held {
-    lease: Lease,
-    asked: Instant,
+    bookmark: Bookmark,
 }
 
 impl<'a> Worker<'a> {
     pub(super) fn new(with: &'a Bridge, partition: Partition) -> Self {
-        let tick = with.board.part(lease_name(partition), EVERY.max(WAIT_MAX));
-        let mut names = (0_u32..).map(|n| HostName::new(format!("bridge-{n}")).expect("a plain word"));
-        let place = names.find(|host| with.log.partition_of(host) == partition);
-        let place = place.expect("every partition has names of hosts");
-        Self { with, partition, place, tick, failures: 0 }
+        let tick = with.board.part(tenancy::name(Role::Bridge, partition), EVERY.max(WAIT_MAX));
+        Self { with, partition, tick, failures: 0 }
     }
 
     /// Speaks whenever it has the lease, until `stop` is cancelled.
     pub(super) async fn run(mut self, stop: CancellationToken) {
-        let (mut held, mut tenure) = (None, None);
+        let with = self.with;
+        let mut tenancy = Tenancy::new(with.log.clone(), Role::Bridge, self.partition, &with.instance);
+        let mut tenure = None;
         // A request that hangs must not keep a stop waiting. What is cut off is found by its marks.
-        while let Some(step) = stop.run_until_cancelled(self.step(&mut held, &mut tenure)).await {
+        while let Some(step) = stop.run_until_cancelled(self.step(&mut tenancy, &mut tenure)).await {
             self.tick.tick();
             let wait = match step {
                 Ok(wait) => {
@@ -85,18 +77,19 @@ impl<'a> Worker<'a> {
             };
             let _stopped = timeout(wait, stop.cancelled()).await;
         }
-        if let (Some(_), Some(tenure)) = (&held, &mut tenure) {
+        if tenancy.is_held()
+            && let Some(tenure) = &mut tenure
+        {
             let _marks_are_there = timeout(FINISH, self.advance(tenure)).await;
         }
-        if let Some(held) = held {
-            // Others need not wait for its end; if this fails they do.
-            let _hangs = timeout(FINISH, self.with.log.release(&held.lease, &self.with.instance)).await;
-        }
+        tenancy.end().await;
     }
 
     /// One round. Answers with the time until the next one.
-    async fn step(&self, held: &mut Option<Held>, tenure: &mut Option<Tenure>) -> Result<Duration, Failure> {
-        self.hold(held).await?;
+    async fn step(&self, tenancy: &mut Tenancy, tenure: &mut Option<Tenure>) -> Result<Duration, Failure> {
+        if !tenancy.hold().await? {
+            return Err(Failure::Standby);
+        }
         let tenure = match tenure {
             Some(tenure) => tenure,
             None => tenure.insert(self.begin().await?),
@@ -139,8 +132,7 @@ impl<'a> Worker<'a> {
             outbound: Outbound::new(self.with.said.clone()),
             queue: VecDeque::new(),
             positions,
-            moved: BTreeMap::new(),
-            moved_at: None,
+            bookmark: Bookmark::default(),
         })
     }
 
@@ -210,31 +202,16 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Moves the group to what was said, on every stream there is; also where nothing is new, now and then, as a sign of
-    /// life.
+    /// Moves the group to what was said, on every stream there is.
     async fn advance(&self, tenure: &mut Tenure) -> Result<(), Failure> {
-        let fresh = tenure.moved_at.is_some_and(|at| at.elapsed() < SIGN);
-        if fresh && tenure.positions == tenure.moved {
+        if tenure.bookmark.is_fresh(&tenure.positions) {
             return Ok(());
         }
         for stream in self.streams().await? {
             tenure.positions.entry(stream).or_insert(EntryId::ZERO);
         }
-        let moved: Vec<_> = tenure.positions.iter().map(|(stream, id)| (stream.clone(), *id)).collect();
-        self.with.log.advance(Role::Bridge, self.partition, &moved).await?;
-        (tenure.moved, tenure.moved_at) = (tenure.positions.clone(), Some(Instant::now()));
-        Ok(())
-    }
-
-    /// Takes the lease, or renews it when it is time.
-    async fn hold(&self, held: &mut Option<Held>) -> Result<(), Failure> {
-        if held.as_ref().is_some_and(|held| held.asked.elapsed() < LEASE / 3) {
-            return Ok(());
-        }
-        let (name, asked) = (lease_name(self.partition), Instant::now());
-        let lease = self.with.log.lease(&name, &self.place, &self.with.instance, LEASE).await?;
-        *held = lease.map(|lease| Held { lease, asked });
-        if held.is_some() { Ok(()) } else { Err(Failure::Standby) }
+        let (log, of) = (&*self.with.log, (Role::Bridge, self.partition));
+        Ok(tenure.bookmark.put(log, of, tenure.positions.clone()).await?)
     }
 
     fn recovered(&mut self) {
@@ -288,14 +265,8 @@ fn sampled(entry: &Entry) -> Option<&Subject> {
     if event.event_type() == EventType::ContainerSample { event.envelope.subject.as_ref() } else { None }
 }
 
-fn lease_name(partition: Partition) -> String {
-    format!("bridge:{}", partition.0)
-}
-
 /// The type whose stream is one per host.
 const PLANS: EventType = EventType::RemediationNeeded;
-/// How long the lease lasts: a bridge that dies is replaced within this time.
-const LEASE: Duration = Duration::from_secs(15);
 /// Time between two looks at a log that has nothing new.
 const EVERY: Duration = Duration::from_millis(100);
 /// Most events in one go.
@@ -307,7 +278,5 @@ const TRIES: u32 = 8;
 /// First and longest wait after a failure; doubled with every one. Shorter than the lease, so that it stays.
 const WAIT_FIRST: Duration = Duration::from_millis(250);
 const WAIT_MAX: Duration = Duration::from_secs(5);
-/// Time between two signs of life of the group: small beside the silence after which it is taken away, an hour at least.
-const SIGN: Duration = Duration::from_secs(60);
 /// Time for the last request at a shutdown.
 const FINISH: Duration = Duration::from_millis(300);

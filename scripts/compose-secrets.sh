@@ -23,9 +23,14 @@ secret() {
     [ -e "$folder/$1" ] || head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n' >"$folder/$1"
 }
 
-roles='monitor analyzer responder alert archiver operator'
+roles='monitor analyzer responder alert archiver bridge operator'
 for role in $roles; do secret "redis_$role"; done
 secret grafana_password
+
+umask 0077
+[ -e "$env" ] || cp .env.example "$env"
+umask 0222
+inbound=$(sed -n 's/^HEMOSTAT_BRIDGE_INBOUND=//p' "$env")
 
 # The rights may be others in a new version: always made anew, and there at once as a whole.
 acl=$(mktemp "$folder/acl.XXXXXX")
@@ -36,15 +41,15 @@ trap 'rm -f "$acl"' EXIT
     echo 'user default off resetpass ~* &* +@all'
     echo 'user health on nopass resetkeys resetchannels -@all +ping'
     for role in $roles; do
-        rights=$(docker run --rm --network none "$image" acl --role "$role" --form aclfile)
+        # The bridge may append what HEMOSTAT_BRIDGE_INBOUND names, and nothing else.
+        rights=$(docker run --rm --network none ${inbound:+--env "HEMOSTAT_BRIDGE_INBOUND=$inbound"} "$image" \
+            acl --role "$role" --form aclfile)
         echo "$rights #$(sha256sum <"$folder/redis_$role" | cut -d ' ' -f 1)"
     done
 } >"$acl"
 chmod 0444 "$acl"
 mv -f "$acl" "$folder/redis_acl"
 
-umask 0077
-[ -e "$env" ] || cp .env.example "$env"
 case "$host" in
     unix://*) ;;
     *) echo "the engine is elsewhere ($host): set DOCKER_GID in $env to the group of its socket" >&2; exit 0 ;;

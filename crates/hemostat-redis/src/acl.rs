@@ -24,6 +24,11 @@ use crate::keys::Keys;
 const ANYWHERE: &str = "+@connection -@admin -@dangerous +time +info +role +script|load +cluster|slots +cluster|shards \
                         +cluster|info +cluster|nodes";
 
+/// The line of an ACL file for the default user, which nobody can log in as. It keeps all rights: Redis 7.0 loads its
+/// append-only file as that user, and passes over every transaction that it may not make, so the log would be empty after a
+/// restart.
+pub const LOCKED_DEFAULT_USER: &str = "user default off resetpass ~* &* +@all";
+
 /// The rules of a user that may do what an agent of `role` needs in the log `namespace`, as `ACL SETUSER` takes them;
 /// without a password. [`None`] where `namespace` is none.
 #[must_use]

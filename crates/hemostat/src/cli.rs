@@ -185,7 +185,8 @@ pub(crate) struct DemoArgs {
 #[derive(Debug, Args)]
 #[command(
     after_help = "A user is named after the namespace and the role (hemostat-monitor). Without a password file it cannot
-log in until a password is set.
+log in until a password is set. A whole aclfile begins with the default user, locked and with all rights: Redis loads
+its append-only file as that user, and would start with an empty log where it has fewer.
 
 Examples:
   hemostat acl --role monitor --password-file /run/secrets/monitor | redis-cli

@@ -26,6 +26,10 @@ pub(crate) fn run(config: &Config, args: &AclArgs) -> Result<(), Failure> {
             Some(format!("#{}", hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
         }
     };
+    // A whole file has to say of the default user what must not be left out; see its documentation.
+    if args.role.is_none() && args.form == AclForm::Aclfile && !args.output.is_json() {
+        show::line(acl::LOCKED_DEFAULT_USER)?;
+    }
     for role in args.role.map_or(Role::ALL.to_vec(), |role| vec![role]) {
         let mut rules = acl::rules(role, namespace).expect("the configuration holds a valid namespace");
         if role == Role::Bridge {

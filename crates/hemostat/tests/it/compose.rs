@@ -21,6 +21,8 @@ fn the_compose_file_is_valid_for_docker_compose() {
             "demo",
             "--profile",
             "monitoring",
+            "--profile",
+            "bridge",
             "config",
             "--quiet",
         ])
@@ -42,7 +44,7 @@ fn every_agent_runs_a_command_that_there_is() {
         assert!(command == name || name == "operator", "{name}: a service is named after its command");
         seen.insert(name);
     }
-    for agent in ["monitor", "analyzer", "responder", "alert", "archiver", "metrics"] {
+    for agent in ["monitor", "analyzer", "responder", "alert", "archiver", "metrics", "bridge"] {
         assert!(seen.contains(agent), "{agent} is missing");
     }
 }

@@ -1,7 +1,8 @@
 //! Every agent under a user of its own, with the rights that `hemostat acl` prints and no others.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use hemostat_agent::log::{EventLog as _, LogError};
 use hemostat_docker::testing::Lab;
@@ -124,6 +125,45 @@ fn rules_are_printed_for_programs_and_a_password_is_not() {
     }
     let answer = run(&mut hemostat(&["acl", "--password-file", "/nowhere"]));
     assert!(answer.code == 2 && answer.err.contains("/nowhere"), "{}", answer.err);
+}
+
+#[test]
+fn a_printed_acl_file_keeps_the_log_over_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name).to_str().expect("a path in UTF-8").to_owned();
+    let printed = run(&mut hemostat(&["acl", "--form", "aclfile"]));
+    let users = printed.out + "user admin on nopass ~* &* +@all\n";
+    std::fs::write(at("users.acl"), users).expect("the folder can be written to");
+    let (socket, users) = (at("redis.sock"), at("users.acl"));
+    let start = || {
+        let mut server = Command::new("redis-server");
+        server.args(["--port", "0", "--unixsocket", &socket, "--dir", &at("."), "--aclfile", &users]);
+        server.args(["--appendonly", "yes", "--appendfsync", "always", "--save", ""]);
+        server.stdout(Stdio::null()).spawn().expect("redis-server is installed")
+    };
+    let say = |words: &[&str]| {
+        let mut client = Command::new("redis-cli");
+        client.args(["-s", &socket, "--user", "admin", "--pass", "none", "--no-auth-warning"]).args(words);
+        run(&mut client).out.trim().to_owned()
+    };
+    let reached = || {
+        let began = Instant::now();
+        while say(&["PING"]) != "PONG" {
+            assert!(began.elapsed() < LIMIT, "redis-server does not answer");
+        }
+    };
+    let mut server = start();
+    reached();
+    // A script with two writes stands in the file as a transaction, as those of the log do.
+    say(&["EVAL", "redis.call('SET', 'a', '1') return redis.call('SET', 'b', '1')", "0"]);
+    say(&["SHUTDOWN"]);
+    server.wait().expect("it ends");
+    let mut server = start();
+    reached();
+    let there = say(&["EXISTS", "a", "b"]);
+    say(&["SHUTDOWN", "NOSAVE"]);
+    server.wait().expect("it ends");
+    assert_eq!(there, "2", "what was written is gone after a restart");
 }
 
 /// A Redis with a user for every role, made of what the command prints.

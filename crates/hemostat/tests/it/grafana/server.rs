@@ -86,19 +86,23 @@ impl Drop for Prometheus {
     }
 }
 
-/// The configuration with a second for 15, and the addresses of those services that are there.
+/// The configuration with a second for 15, and the addresses of those services that are there: here none has a name.
 fn brought_here(text: &str, targets: &[(&str, String)]) -> String {
+    let of_dns = ["        type: A", "        port: ", "        refresh_interval: "];
     let line = |line: &str| {
-        let Some((indent, names)) = line.split_once("- targets: [") else {
+        let listed = line.split_once("- targets: [").or_else(|| line.split_once("- names: ["));
+        let Some((indent, names)) = listed else {
+            let line = line.replace("dns_sd_configs:", "static_configs:");
             return line.replace(": 15s", ": 1s").replace("scrape_timeout: 10s", "scrape_timeout: 1s");
         };
         let there = names.split('"').filter_map(|name| {
-            let (service, _port) = name.split_once(':')?;
+            let service = name.split(':').next()?;
             targets.iter().find(|(target, _)| *target == service).map(|(_, address)| format!("\"{address}\""))
         });
         format!("{indent}- targets: [{}]", there.collect::<Vec<_>>().join(", "))
     };
-    text.lines().map(|text| line(text) + "\n").collect()
+    let lines = text.lines().filter(|text| !of_dns.iter().any(|of_dns| text.starts_with(of_dns)));
+    lines.map(|text| line(text) + "\n").collect()
 }
 
 /// The address at which a process shows metrics; it is in its log, because the system chose the port.

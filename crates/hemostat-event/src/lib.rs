@@ -23,6 +23,7 @@ mod ids;
 mod sample;
 pub mod schema;
 mod time;
+mod traffic;
 
 pub use container::{
     Actor, AnomalyKind, Change, ContainerPolicy, ContainerRef, Health, Mode, RunState, Severity,

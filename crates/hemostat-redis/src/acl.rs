@@ -49,7 +49,7 @@ pub fn rules(role: Role, namespace: &str) -> Option<Vec<String>> {
     select("+hsetnx", &[key("meta")]);
     select("+set", &[key("barrier")]);
 
-    let writes = streams(writes(role), &key);
+    let writes = streams(role.writes(), &key);
     if !writes.is_empty() {
         select("+incrby", &[key("seq")]);
         select("+sadd +expireat", &[key("seen:*")]);
@@ -62,7 +62,7 @@ pub fn rules(role: Role, namespace: &str) -> Option<Vec<String>> {
         select("+hset", &[key("lease:engine:*")]);
     }
 
-    let reads = reads(role);
+    let reads = role.reads();
     if !reads.is_empty() {
         let group = "+xreadgroup +xack +xclaim +xautoclaim +xgroup|create +xgroup|delconsumer +xsetid";
         select(group, &streams(reads, &key));
@@ -73,7 +73,7 @@ pub fn rules(role: Role, namespace: &str) -> Option<Vec<String>> {
     }
     if role == Role::Operator {
         // Dead letters are handed to their groups once more, so into the streams that groups read.
-        let again = Role::ALL.iter().flat_map(|role| self::reads(*role)).copied().collect::<Vec<_>>();
+        let again = Role::ALL.iter().flat_map(|role| role.reads()).copied().collect::<Vec<_>>();
         let again = streams(&again, &key);
         select("+xadd", &again);
         let latest: Vec<_> = again.iter().map(|stream| stream.replacen("}:", "}:last:", 1)).collect();
@@ -133,37 +133,6 @@ const fn heard_as(channel: OldChannel) -> EventType {
         OldChannel::RemediationNeeded => EventType::RemediationNeeded,
         OldChannel::RemediationComplete => EventType::RemediationComplete,
         OldChannel::FalseAlarm => EventType::FalseAlarm,
-    }
-}
-
-/// What a role appends.
-fn writes(role: Role) -> &'static [EventType] {
-    use EventType::{
-        ContainerChanged, ContainerSample, DeadLetter, Diagnosis, FalseAlarm, HealthAlert, HealthRecovered,
-        Notification, OperatorCommand, RemediationComplete, RemediationNeeded, RemediationStarted,
-        RemediationVerified,
-    };
-    match role {
-        Role::Monitor => &[ContainerSample, ContainerChanged, HealthAlert, HealthRecovered],
-        Role::Analyzer => &[Diagnosis, RemediationNeeded, FalseAlarm, DeadLetter],
-        Role::Responder => &[RemediationStarted, RemediationComplete, RemediationVerified, DeadLetter],
-        Role::Alert => &[Notification, DeadLetter],
-        Role::Operator => &[OperatorCommand],
-        Role::Archiver | Role::Bridge => &[],
-    }
-}
-
-/// What a role reads as a member of its group.
-fn reads(role: Role) -> &'static [EventType] {
-    use EventType::{
-        DeadLetter, HealthAlert, HealthRecovered, RemediationComplete, RemediationNeeded, RemediationVerified,
-    };
-    match role {
-        // Archiver and bridge read along, and have nothing pending.
-        Role::Monitor | Role::Operator | Role::Archiver | Role::Bridge => &[],
-        Role::Analyzer => &[HealthAlert],
-        Role::Responder => &[RemediationNeeded],
-        Role::Alert => &[RemediationComplete, RemediationVerified, HealthRecovered, DeadLetter],
     }
 }
 

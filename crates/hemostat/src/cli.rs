@@ -110,7 +110,7 @@ where bridge.inbound names the channel, as a suggestion, and never `exec`.")]
     /// Check that Redis, the engine, the clocks and the channels are within reach
     Doctor(OutputArgs),
     /// Check the configuration and show every value with its origin
-    CheckConfig(OutputArgs),
+    CheckConfig(CheckConfigArgs),
     /// Print the rights each agent needs on Redis, as ACL rules
     Acl(AclArgs),
     /// Ask a running agent for its health; for container health checks
@@ -161,6 +161,21 @@ pub(crate) struct MetricsArgs {
     /// Print the reference of all metrics and end.
     #[arg(long)]
     pub reference: bool,
+}
+
+/// `hemostat check-config`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  hemostat check-config
+  hemostat check-config --config hemostat.toml -o json
+  hemostat check-config --reference                   every setting, in Markdown")]
+pub(crate) struct CheckConfigArgs {
+    /// Print the reference of all settings and end.
+    #[arg(long)]
+    pub reference: bool,
+    /// Form of the output.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// `hemostat demo`.

@@ -40,6 +40,7 @@ fn start(cli: Cli) -> Result<(), Failure> {
         // These need no configuration and no runtime.
         Command::Completion { shell } => return commands::completion::run(shell),
         Command::Workload { kind } => return commands::workload::run(&kind),
+        Command::CheckConfig(args) if args.reference => return commands::check_config::reference(),
         _ => {}
     }
     let config = read_config(&cli.settings)?;
@@ -73,7 +74,7 @@ async fn dispatch(command: Command, config: Config) -> Result<(), Failure> {
         Command::Explain(args) => commands::explain::run(&config, &args).await,
         Command::Dlq { command } => commands::dlq::run(&config, &command).await,
         Command::Doctor(args) => commands::doctor::run(&config, args.output).await,
-        Command::CheckConfig(args) => commands::check_config::run(&config, args.output),
+        Command::CheckConfig(args) => commands::check_config::run(&config, args.output.output),
         Command::Acl(args) => commands::acl::run(&config, &args),
         Command::Healthcheck(args) => commands::healthcheck::run(&config, &args).await,
         Command::Demo(args) => commands::demo::run(config, &args).await,

@@ -1,6 +1,7 @@
 //! What is written down stays readable: codecs, exported form, schemas and stored samples.
 
 mod arbitrary;
+mod catalogue;
 mod cloudevents;
 mod codec;
 mod dead_letter;

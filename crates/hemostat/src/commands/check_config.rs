@@ -10,6 +10,16 @@ use crate::config::table::SETTINGS;
 use crate::exit::Failure;
 use crate::show;
 
+mod reference;
+
+/// Prints the reference of all settings, whatever the configuration says.
+///
+/// # Errors
+/// When standard output is closed.
+pub(crate) fn reference() -> Result<(), Failure> {
+    show::line(&reference::text())
+}
+
 /// Shows every value with its origin. A wrong configuration was refused before this is reached.
 ///
 /// # Errors

@@ -140,16 +140,20 @@ fn from_environment(given: &Given<'_>, values: &mut Values, problems: &mut Vec<S
 /// Variables of ours that are not settings.
 const OTHER_VARIABLES: &[&str] = &["HEMOSTAT_CONFIG"];
 
+/// The Python HemoStat's variables for its Redis: host, port, password, database.
+pub(crate) const PYTHON_REDIS: [&str; 4] = ["REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD", "REDIS_DB"];
+
 /// The Python HemoStat's four variables make one URL.
 fn python_redis(look_up: &dyn Fn(&str) -> Option<String>, values: &mut Values) {
-    let Some(host) = look_up("REDIS_HOST").filter(|host| !host.is_empty()) else { return };
+    let [host_name, port, password_name, database] = PYTHON_REDIS;
+    let Some(host) = look_up(host_name).filter(|host| !host.is_empty()) else { return };
     let or = |name: &str, default: &str| {
         look_up(name).filter(|v| !v.is_empty()).unwrap_or_else(|| default.to_owned())
     };
-    let password = or("REDIS_PASSWORD", "");
+    let password = or(password_name, "");
     let login = if password.is_empty() { String::new() } else { format!(":{}@", percent(&password)) };
-    let url = format!("redis://{login}{host}:{}/{}", or("REDIS_PORT", "6379"), or("REDIS_DB", "0"));
-    values.insert("redis.url", (url, Origin::Environment("REDIS_HOST".to_owned())));
+    let url = format!("redis://{login}{host}:{}/{}", or(port, "6379"), or(database, "0"));
+    values.insert("redis.url", (url, Origin::Environment(host_name.to_owned())));
 }
 
 /// Percent-encodes what a URL cannot carry in its password (RFC 3986 section 2.3: all but the unreserved).

@@ -10,6 +10,7 @@ mod compose;
 mod crashes;
 mod demo;
 mod dlq;
+mod documents;
 mod footprint;
 mod grafana;
 mod ground;

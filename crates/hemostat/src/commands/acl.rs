@@ -27,7 +27,7 @@ pub(crate) fn run(config: &Config, args: &AclArgs) -> Result<(), Failure> {
         }
     };
     // A whole file has to say of the default user what must not be left out; see its documentation.
-    if args.role.is_none() && args.form == AclForm::Aclfile && !args.output.is_json() {
+    if args.role.is_none() && args.form == AclForm::Aclfile && args.output.output == Output::Table {
         show::line(acl::LOCKED_DEFAULT_USER)?;
     }
     for role in args.role.map_or(Role::ALL.to_vec(), |role| vec![role]) {

@@ -82,7 +82,7 @@ fn what_is_not_known_of_a_group_has_no_series_and_says_so() {
 #[test]
 fn counters_of_an_agent_begin_with_0() {
     let telemetry = Telemetry::new("1.2.3");
-    for role in Role::AGENTS {
+    for role in Role::AGENTS.into_iter().chain([Role::Bridge]) {
         telemetry.begin(role);
     }
     telemetry.archive_behind(crate::log::Partition(0), Duration::ZERO);

@@ -46,6 +46,11 @@ engine_answers() { docker version >/dev/null 2>&1; }
 need_engine() {
     engine_answers && return
     if [ -d /run/systemd/system ] && as_root systemctl start docker 2>/dev/null && engine_answers; then return; fi
+    own_engine
+}
+
+# Starts a private engine, whichever runs already; it is gone when the script ends.
+own_engine() {
     say "starting a private dockerd"
     engine_dir=$(mktemp -d)
     # Its own socket, data and process files, and no network: it cannot meet another engine on this machine.

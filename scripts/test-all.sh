@@ -5,14 +5,19 @@
 #   scripts/test-all.sh                      an hour, most of it the fault suite and optimized builds
 #   scripts/test-all.sh test check-compose   only these
 #   HEMOSTAT_CHAOS_KILLS=200 scripts/test-all.sh
+#   HEMOSTAT_PYTHON=FOLDER scripts/test-all.sh   check-bridge.sh too
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-case "${1:-}" in -h | --help) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
+case "${1:-}" in -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 parts=("$@")
 if [ ${#parts[@]} = 0 ]; then
     parts=(test)
-    for script in scripts/check-*.sh; do parts+=("$(basename "$script" .sh)"); done
+    for script in scripts/check-*.sh; do
+        # It wants sources that are not here, and says where from.
+        [ "$script" != scripts/check-bridge.sh ] || [ -n "${HEMOSTAT_PYTHON:-}" ] || continue
+        parts+=("$(basename "$script" .sh)")
+    done
     parts+=(chaos)
 fi
 

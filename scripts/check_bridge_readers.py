@@ -30,7 +30,7 @@ def dashboard():
     same("get_active_containers", set(IDS.values()) - set(data.get_active_containers()), set())
     for name, id in IDS.items():
         state = data.get_container_stats(id)
-        same(f"get_container_stats of {name}", [state["container_name"], state["status"], state["health_status"]], [f"keys-{name}", "running", "unknown"])
+        same(f"get_container_stats of {name}", [state["container_name"], state["status"], state["health_status"]], [f"keys-{name}", "running", "unhealthy" if name == "ill" else "unknown"])
         check("with its figures", all(isinstance(state[field], (int, float)) for field in ("cpu_percent", "memory_percent", "memory_usage", "memory_limit")), state)
     stats = data.get_all_container_stats()
     same("get_all_container_stats", {f"keys-{name}" for name in IDS} - set(stats), set())
@@ -71,14 +71,17 @@ def exporter():
     exporter = MetricsExporter()
     for message in json.load(open(os.environ["ALERTS"])):
         exporter._handle_health_alert(message)
-    for name in ("web", "flaky"):
+    for name, kind in [("web", "non_zero_exit"), ("flaky", "non_zero_exit"), ("ill", "unhealthy_status"), ("burn", "high_cpu")]:
         labels = {"container_id": IDS[name], "container_name": f"keys-{name}"}
         found = [REGISTRY.get_sample_value(f"hemostat_container_{figure}", labels) for figure in ("cpu_percent", "memory_percent", "memory_bytes")]
         check(f"figures of {name}", all(isinstance(value, float) for value in found), found)
-        exit = REGISTRY.get_sample_value("hemostat_anomalies_detected_total", {"container_name": f"keys-{name}", "anomaly_type": "non_zero_exit"})
-        check(f"symptom of {name}", exit is not None and 1 <= exit, exit)
-        severity = REGISTRY.get_sample_value("hemostat_health_alerts_total", {"container_name": f"keys-{name}", "severity": "high"})
-        check(f"severity of {name}", severity is not None and 1 <= severity, severity)
+        count = REGISTRY.get_sample_value("hemostat_anomalies_detected_total", {"container_name": f"keys-{name}", "anomaly_type": kind})
+        check(f"symptom of {name}", count is not None and 1 <= count, count)
+        severities = ("medium", "high", "critical")
+        alerts = [REGISTRY.get_sample_value("hemostat_health_alerts_total", {"container_name": f"keys-{name}", "severity": severity}) for severity in severities]
+        check(f"severity of {name}", any(alerts), alerts)
+        if name == "burn":
+            check("its CPU", 50 < found[0], found)
 
 
 dashboard()

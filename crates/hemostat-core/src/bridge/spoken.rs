@@ -119,8 +119,9 @@ pub(super) fn action_of(word: &str) -> Result<Action, Refusal> {
     match word {
         "restart" => Ok(Action::Restart { stop_timeout_secs: None }),
         "cleanup" => Ok(Action::Cleanup),
-        // One replica more than there are, and nobody says how many that is; a person knows.
-        "scale_up" => Ok(Action::Escalate),
+        // One replica more than there are, and nobody says how many that is; a person knows. `none` is our own word for
+        // what is left to a person, said by another log's bridge.
+        "scale_up" | "none" => Ok(Action::Escalate),
         other => Err(malformed(format_args!("`{}` is no action", cut(other, 64)))),
     }
 }

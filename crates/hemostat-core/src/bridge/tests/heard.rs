@@ -95,6 +95,17 @@ fn what_is_no_message_becomes_a_letter_and_nothing_else() {
 }
 
 #[test]
+fn what_another_bridge_of_ours_leaves_to_a_person_is_taken() {
+    let (channel, mut message) = fixture("remediation_complete_not_applicable");
+    message["data"]["action"] = json!("none");
+    message["data"]["result"]["action"] = json!("none");
+    let event = inbound().hear(channel, message.to_string().as_bytes(), now()).expect("a message");
+    let Data::RemediationComplete(done) = event.data else { panic!("an outcome") };
+    assert_eq!(done.action, Action::Escalate);
+    assert!(matches!(done.outcome, Outcome::NotApplicable { .. }), "{:?}", done.outcome);
+}
+
+#[test]
 fn a_message_of_the_future_was_heard_now() {
     let (channel, mut message) = fixture("false_alarm");
     message["timestamp"] = json!("2999-01-01T00:00:00+00:00");

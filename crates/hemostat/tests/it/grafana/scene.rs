@@ -57,6 +57,7 @@ impl Scene {
             targets.push((name, address(&process)));
             processes.push(process);
         }
+        let all_are_up = format!("count(up == 1) == {}", targets.len());
         let scene = Self {
             prometheus: Prometheus::start(&targets),
             rig,
@@ -65,7 +66,7 @@ impl Scene {
             _archive: archive,
         };
         scene.lab.run("well", hemostat_docker::testing::IDLE, enabled).await.expect("a container");
-        scene.prometheus.until("count(up == 1) == 6");
+        scene.prometheus.until(&all_are_up);
         scene.prometheus.until("hemostat_host_remediation_attempts_total{host=\"test-host\"} == 0");
         scene
     }

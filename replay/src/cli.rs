@@ -75,12 +75,16 @@ Of a folder every recording in it is read (.hsrec). Beside a recording NAME.hsre
 rules came to when somebody looked. A decision that is not the recorded one and is accepted there is no finding; \
 everything else that is not as it says is one.")]
     Test(TestArgs),
-    /// Show what other settings would have come to
+    /// Show which alerts, actions and notifications other settings or rules would have come to
     #[command(after_help = "Examples:
   hemostat-replay what-if --archive /var/lib/hemostat/archive --set responder.cooldown=10m
   hemostat-replay what-if --archive /var/lib/hemostat/archive --since 30d --set responder.budget=1
+  hemostat-replay what-if --archive /var/lib/hemostat/archive --since 30d --set monitor.cpu_percent=95
+  hemostat-replay what-if --archive /var/lib/hemostat/archive --since 30d
 
-Alerts are what the monitor saw, and stay as they were: other thresholds cannot be tried here.")]
+With a setting of the monitor, or with none at all, the samples are looked at again. An incident that would not have been \
+takes with it what was recorded of it; a new one is followed in a world that does what it is asked for, without a model, and \
+only as far as the labels of its container are known from another alert.")]
     WhatIf(WhatIfArgs),
     /// Say what there is to be read
     Info,
@@ -141,8 +145,9 @@ pub(crate) struct WhatIfArgs {
     /// Only decisions of this last time (30d), or since then (2026-11-24T06:10:03Z); those before are read all the same
     #[arg(long, value_name = "SPAN|TIME", value_parser = crate::screen::since)]
     pub since: Option<Timestamp>,
-    /// A setting to try: `responder.cooldown=10m`. May be given several times.
-    #[arg(long, value_name = "KEY=VALUE", required = true)]
+    /// A setting to try: `responder.cooldown=10m`, `monitor.cpu_percent=95`. May be given several times. With none, the
+    /// rules of this version are tried as they are
+    #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// How it is shown.
     #[command(flatten)]

@@ -7,12 +7,22 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
+use hemostat_core::detect::Levels;
+use hemostat_core::remediate::StillSick;
 use hemostat_core::replay::Rules;
 
 /// The keys there are.
-const KEYS: [&str; 11] = [
-    "analyzer.plan_ttl",
+const KEYS: [&str; 18] = [
     "alert.dedup_window",
+    "analyzer.plan_ttl",
+    "analyzer.plans_max",
+    "monitor.clear_after",
+    "monitor.cpu_percent",
+    "monitor.disk_bytes",
+    "monitor.memory_percent",
+    "monitor.pids_percent",
+    "monitor.realert_after",
+    "monitor.stable_for",
     "responder.breaker_failures",
     "responder.breaker_open",
     "responder.budget",
@@ -21,8 +31,9 @@ const KEYS: [&str; 11] = [
     "responder.cooldown",
     "responder.dry_run",
     "responder.stabilise",
-    "analyzer.plans_max",
 ];
+/// How the keys of the monitor begin.
+const MONITOR: &str = "monitor.";
 
 /// A setting that was given and is none, or cannot have that value: wrong usage, and not a failure of what was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -41,12 +52,43 @@ pub(crate) fn rules(given: &[String]) -> anyhow::Result<Rules> {
             setting.split_once('=').ok_or_else(|| anyhow!("expected key=value").context(wrong()))?;
         set(&mut rules, key.trim(), value.trim()).with_context(wrong)?;
     }
+    rules.responder.policy.still_sick = StillSick::from(&rules.monitor);
+    let problems = rules.monitor.validate();
+    if !problems.is_empty() {
+        return Err(anyhow!(problems.join("; ")).context(WrongSetting(given.join(" "))));
+    }
     Ok(rules)
+}
+
+/// The same for who decides again and does not detect again.
+///
+/// # Errors
+/// As for [`rules`], and for a key of the monitor.
+pub(crate) fn rules_of_decisions(given: &[String]) -> anyhow::Result<Rules> {
+    match given.iter().find(|setting| setting.trim_start().starts_with(MONITOR)) {
+        Some(setting) => Err(anyhow!("what the monitor detects is not decided again; `what-if` does that")
+            .context(WrongSetting(setting.clone()))),
+        None => rules(given),
+    }
+}
+
+/// Whether under these settings other incidents may be detected than were: where one is of the monitor, and where nothing
+/// is set, because then the rules themselves are tried.
+pub(crate) fn detects_otherwise(given: &[String]) -> bool {
+    given.is_empty() || given.iter().any(|setting| setting.trim_start().starts_with(MONITOR))
 }
 
 fn set(rules: &mut Rules, key: &str, value: &str) -> anyhow::Result<()> {
     let (analyzer, policy) = (&mut rules.analyzer.settings, &mut rules.responder.policy);
+    let monitor = &mut rules.monitor;
     match key {
+        "monitor.cpu_percent" => monitor.cpu = monitor.cpu.firing_at(number(value, 1.0, 100.0)?),
+        "monitor.memory_percent" => monitor.memory = monitor.memory.firing_at(number(value, 1.0, 100.0)?),
+        "monitor.pids_percent" => monitor.pids = monitor.pids.firing_at(number(value, 1.0, 100.0)?),
+        "monitor.disk_bytes" => monitor.disk_bytes = Some(Levels::of_bytes(number(value, 1.0, f64::MAX)?)),
+        "monitor.clear_after" => monitor.clear_after = number(value, 1, 1_000)?,
+        "monitor.stable_for" => monitor.stable_for = span(value)?,
+        "monitor.realert_after" => monitor.realert_after = span(value)?,
         "analyzer.plan_ttl" => analyzer.plan_ttl = span(value)?,
         "analyzer.plans_max" => analyzer.plans_max = number(value, 0, 1_000)?,
         "responder.cooldown" => policy.cooldown = span(value)?,
@@ -84,6 +126,8 @@ mod tests {
             let value = match key {
                 "responder.dry_run" => "true",
                 "responder.confidence_min" => "0.5",
+                key if key.ends_with("percent") || key.ends_with("bytes") => "70",
+                key if key.ends_with("after") && key != "monitor.realert_after" => "7",
                 key if key.ends_with("failures") || key.ends_with("budget") || key.ends_with("max") => "7",
                 _ => "90s",
             };

@@ -1,132 +1,88 @@
-//! `hemostat-replay what-if`: what other settings would have come to, beside what was decided.
+//! `hemostat-replay what-if`: what other settings or rules would have come to, beside what was decided.
 //!
 //! Each decision is made again on the state that was, so the figures say what the first step of every case would have
-//! been. What would have followed from a restart that was not made, nobody knows.
+//! been. What would have followed from a restart that was not made, nobody knows. Under other settings of the monitor the
+//! samples are looked at again: incidents that would not have been take everything with them that was recorded of them, and
+//! those that were not are followed in a world that does what it is asked for.
+
+mod report;
 
 use std::collections::BTreeMap;
 
-use hemostat_core::replay::{Replay, Told};
+use hemostat_core::replay::{Detection, Replay};
 use hemostat_event::cloudevents::Position;
-use hemostat_event::{Data, Delivery, Event, EventType, Outcome};
-use serde::Serialize;
+use hemostat_event::{EventType, Timestamp};
 
 use crate::cli::{FromArgs, WhatIfArgs};
 use crate::rules;
 use crate::screen;
-use crate::source::Source;
-
-/// Figures of one thing that is decided.
-#[derive(Debug, Default, Clone, Serialize)]
-struct Figures {
-    /// As it was.
-    recorded: i64,
-    /// As it would have been.
-    decided: i64,
-}
-
-/// What came of it.
-#[derive(Debug, Default, Serialize)]
-struct Report {
-    decisions: u64,
-    different: u64,
-    not_judged: u64,
-    figures: BTreeMap<String, Figures>,
-}
+use crate::source::{self, Source};
+use report::Report;
 
 /// Compares.
 ///
 /// # Errors
 /// When there is nothing to read, or a setting does not exist.
 pub(crate) async fn run(from: &FromArgs, args: &WhatIfArgs) -> anyhow::Result<bool> {
-    let mut replay = Replay::new(rules::rules(&args.set)?);
-    let mut source = Source::open(from, crate::source::decisions()).await?;
+    let rules = rules::rules(&args.set)?;
+    let mut detection = rules::detects_otherwise(&args.set).then(|| Detection::new(rules.clone()));
+    let mut replay = Replay::new(rules);
+    let selection = if detection.is_some() { Default::default() } else { source::decisions() };
+    let mut source = Source::open(from, selection).await?;
     let mut report = Report::default();
-    // The number from which on decisions count, by partition.
-    let mut begins: BTreeMap<u16, u64> = BTreeMap::new();
-    let counts = |begins: &BTreeMap<u16, u64>, at: Position| {
-        begins.get(&at.partition).is_some_and(|first| *first <= at.seq)
-    };
+    let mut begins = Begins { since: args.since, first: BTreeMap::new() };
     while let Some(records) = source.next().await? {
         for (partition, record) in records {
-            if record.stream.event_type() == EventType::ContainerSample {
+            let is_sample = record.stream.event_type() == EventType::ContainerSample;
+            if is_sample && detection.is_none() {
                 continue;
             }
             let Some(Ok(event)) = record.event() else { continue };
+            if let Some(detection) = &mut detection {
+                detection.event(&event);
+            }
+            if is_sample {
+                continue;
+            }
             let position = Position { partition, seq: record.seq };
-            if args.since.is_none_or(|since| since.millis() <= record.id.ms) {
-                // A log that began anew counts from its first number.
-                let first = begins.entry(partition).or_insert(record.seq);
-                *first = record.seq.min(*first);
+            if begins.count(position, record.id.ms) {
                 report.count(&event);
             }
-            if let Some((at, told)) = replay.event(position, &event)
-                && counts(&begins, at)
+            if let Some((at, told)) = replay.take(position, event)
+                && begins.counted(at)
             {
-                report.add(&told);
+                report.add(told);
             }
         }
     }
-    replay.finish().iter().filter(|(at, _)| counts(&begins, *at)).for_each(|(_, told)| report.add(told));
+    replay.finish().into_iter().filter(|(at, _)| begins.counted(*at)).for_each(|(_, told)| report.add(told));
+    if let Some(detection) = detection {
+        report.detected(detection.finish(), args.since);
+    }
     if args.output.is_json() { screen::json(&report) } else { report.print() }?;
     Ok(true)
 }
 
-impl Report {
-    /// Counts what was decided; it holds until a difference says otherwise.
-    fn count(&mut self, event: &Event) {
-        for name in names(&event.data) {
-            let figures = self.figures.entry(name).or_default();
-            figures.recorded += 1;
-            figures.decided += 1;
-        }
-    }
-
-    fn add(&mut self, told: &Told) {
-        self.decisions += 1;
-        match told {
-            Told::Same => {}
-            Told::Untold(_) => self.not_judged += 1,
-            Told::Different(difference) => {
-                self.different += 1;
-                for (all, sign) in [(&difference.recorded, -1), (&difference.decided, 1)] {
-                    for name in all.iter().flat_map(names) {
-                        self.figures.entry(name).or_default().decided += sign;
-                    }
-                }
-            }
-        }
-    }
-
-    fn print(&self) -> anyhow::Result<()> {
-        let mut table = screen::table(&["WHAT", "WAS", "WOULD BE", "CHANGE"]);
-        for (name, Figures { recorded, decided }) in &self.figures {
-            let change = decided - recorded;
-            table.add_row([name.clone(), recorded.to_string(), decided.to_string(), format!("{change:+}")]);
-        }
-        screen::line(&table.to_string())?;
-        screen::line(&format!(
-            "{} decisions: {} would be others, {} cannot be judged",
-            self.decisions, self.different, self.not_judged
-        ))
-    }
+/// From where on decisions count.
+struct Begins {
+    since: Option<Timestamp>,
+    /// The first number that counts, by partition.
+    first: BTreeMap<u16, u64>,
 }
 
-/// What an event counts as.
-fn names(data: &Data) -> Vec<String> {
-    match data {
-        Data::RemediationNeeded(_) => vec!["plans".to_owned()],
-        Data::FalseAlarm(_) => vec!["false alarms".to_owned()],
-        Data::RemediationStarted(started) if started.dry_run => vec!["actions in dry run".to_owned()],
-        Data::RemediationStarted(_) => vec!["actions (budget spent)".to_owned()],
-        Data::RemediationComplete(complete) => match &complete.outcome {
-            Outcome::Rejected { rejection, .. } => vec![format!("refused: {}", rejection.as_str())],
-            _ => Vec::new(),
-        },
-        Data::Notification(notification) => match notification.delivery {
-            Delivery::Sent { .. } => vec!["notifications sent".to_owned()],
-            Delivery::Deduplicated => vec!["notifications not repeated".to_owned()],
-            _ => Vec::new(),
-        },
-        _ => Vec::new(),
+impl Begins {
+    /// Whether an entry that was appended at `millis` counts.
+    fn count(&mut self, at: Position, millis: u64) -> bool {
+        let counts = self.since.is_none_or(|since| since.millis() <= millis);
+        if counts {
+            // A log that began anew counts from its first number.
+            let first = self.first.entry(at.partition).or_insert(at.seq);
+            *first = at.seq.min(*first);
+        }
+        counts
+    }
+
+    fn counted(&self, at: Position) -> bool {
+        self.first.get(&at.partition).is_some_and(|first| *first <= at.seq)
     }
 }

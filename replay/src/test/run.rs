@@ -88,7 +88,7 @@ impl Run {
         set: &[String],
         provider: Option<Provider>,
     ) -> anyhow::Result<Self> {
-        let mut replay = Replay::new(rules::rules(set)?);
+        let mut replay = Replay::new(rules::rules_of_decisions(set)?);
         if let Some(provider) = provider {
             replay = replay.asking(provider);
         }

@@ -93,7 +93,6 @@ fn what_cannot_be_read_or_set_is_an_error_that_says_so() {
         (&["test", "--archive", place][..], 3, "there are no events"),
         (&["test", "--archive", "s4://bucket"][..], 3, "is not a place for an archive"),
         (&["test", "--archive", place, "--set", "responder.cooldwn=1h"][..], 2, "there is no such setting"),
-        (&["what-if", "--archive", place][..], 2, "--set"),
     ] {
         let output = replay(args);
         assert_eq!(output.status.code(), Some(code), "{args:?}: {}", complained(&output));

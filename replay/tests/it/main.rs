@@ -15,3 +15,4 @@ mod state;
 mod story;
 mod timeline;
 mod verify;
+mod what_if;

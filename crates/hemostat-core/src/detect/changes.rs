@@ -58,14 +58,28 @@ impl Case<'_> {
         matches!(self.observation.observed, Observed::Gone | Observed::Engine(EngineEventKind::Destroy))
     }
 
+    /// What the log says has happened.
+    pub(super) fn happened(&mut self, changed: &ContainerChanged) {
+        match changed.change {
+            Change::Removed => self.end_with_container(),
+            Change::Died { exit_code } => self.oom_death = self.was_killed_for_memory(exit_code),
+            _ => {}
+        }
+        self.say(Emit { data: changed.clone().into(), incident: self.state.open_incident() });
+    }
+
     /// It is gone, and its incident with it.
     fn removed(&mut self) {
+        self.end_with_container();
+        if self.state.seen {
+            self.change(Change::Removed, Actor::Operator);
+        }
+    }
+
+    fn end_with_container(&mut self) {
         if let Some(open) = self.state.incident.clone() {
             let recovered = self.recovered(&open, Recovery::Removed);
             self.say(Emit { data: recovered.into(), incident: Some(open.id) });
-        }
-        if self.state.seen {
-            self.change(Change::Removed, Actor::Operator);
         }
     }
 

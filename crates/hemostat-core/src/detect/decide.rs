@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hemostat_event::{
-    AnomalyKind, Data, Evidence, HealthAlert, HealthRecovered, IncidentId, Recovery, RunState, Sample,
-    Severity, Subject, Timestamp,
+    AnomalyKind, ContainerChanged, Data, Evidence, HealthAlert, HealthRecovered, IncidentId, Recovery,
+    RunState, Sample, Severity, Subject, Timestamp,
 };
 
 use super::state::{self, Open};
@@ -29,9 +29,26 @@ pub fn decide(
     watch: &Watch,
     observation: &Observation<'_>,
 ) -> Vec<Emit> {
-    let state = state.clone();
-    let mut case = Case { settings, subject, watch, observation, state, oom_death: false, emit: Vec::new() };
+    let mut case = Case::new(settings, subject, state, watch, observation);
     case.changes();
+    case.incident();
+    case.emit
+}
+
+/// The same on an observation of the past. What happened stands in the log and is not concluded once more: `happened`,
+/// where the observation is that, and nothing where it is a sample.
+pub(super) fn decide_again(
+    settings: &Settings,
+    subject: &Subject,
+    state: &State,
+    watch: &Watch,
+    observation: &Observation<'_>,
+    happened: Option<&ContainerChanged>,
+) -> Vec<Emit> {
+    let mut case = Case::new(settings, subject, state, watch, observation);
+    if let Some(changed) = happened {
+        case.happened(changed);
+    }
     case.incident();
     case.emit
 }
@@ -46,6 +63,19 @@ pub(super) struct Case<'a> {
     /// Whether the death that this observation tells of was the kernel's doing.
     pub(super) oom_death: bool,
     pub(super) emit: Vec<Emit>,
+}
+
+impl<'a> Case<'a> {
+    fn new(
+        settings: &'a Settings,
+        subject: &'a Subject,
+        state: &State,
+        watch: &'a Watch,
+        observation: &'a Observation<'a>,
+    ) -> Self {
+        let state = state.clone();
+        Self { settings, subject, watch, observation, state, oom_death: false, emit: Vec::new() }
+    }
 }
 
 impl Case<'_> {

@@ -3,7 +3,8 @@
 //! Threshold detection with hysteresis, and the hard facts that engine events tell. Three parts: [`Settings`] say
 //! when a figure is an anomaly, [`Watch`] keeps the short memory of one container (lost when the monitor restarts,
 //! warm again within minutes), and [`State`] is the durable part, a fold of the monitor's own events. [`decide`]
-//! holds the rules: what happened (`changes`), what is wrong now (`symptoms`), what to say of it (`decide`).
+//! holds the rules: what happened (`changes`), what is wrong now (`symptoms`), what to say of it (`decide`). [`Again`]
+//! asks them once more of what a log kept.
 //!
 //! Two clocks meet here. What the engine dates (starts, ends, requests) is compared with other engine times only;
 //! how long something lasts is measured in log time.
@@ -16,6 +17,7 @@
 //!   started.
 //! - D-4: an end with exit code 0 is never a symptom.
 
+mod again;
 mod changes;
 mod decide;
 mod settings;
@@ -29,6 +31,7 @@ use hemostat_event::{ContainerPolicy, ContainerRef, Sample, Timestamp};
 
 use crate::engine::{EngineEventKind, Inspection};
 
+pub use again::Again;
 pub use decide::decide;
 pub use settings::{Levels, NOfM, Settings};
 pub use state::{State, fold};

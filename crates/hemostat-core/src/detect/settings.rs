@@ -14,6 +14,21 @@ pub struct Levels {
     pub critical: f64,
 }
 
+impl Levels {
+    /// The same with another fire level, in percent: clears 10 points lower, and is critical no later than it fires.
+    #[must_use]
+    pub fn firing_at(self, percent: f64) -> Self {
+        // The distance between the levels is what keeps an incident from opening and closing all the time.
+        Self { fire: percent, clear: (percent - 10.0).max(0.5), critical: self.critical.max(percent) }
+    }
+
+    /// The levels of a size: clears a tenth lower, and is critical a half above.
+    #[must_use]
+    pub fn of_bytes(fire: f64) -> Self {
+        Self { fire, clear: fire * 0.9, critical: fire * 1.5 }
+    }
+}
+
 /// `needed` of the last `of` samples have to agree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NOfM {

@@ -14,6 +14,7 @@ use std::time::Duration;
 use hemostat_event::{ContainerPolicy, Rejection, Timestamp};
 
 use super::state::State;
+use crate::detect;
 
 /// When an action is allowed.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +58,17 @@ pub struct StillSick {
     pub memory_percent: f64,
     /// Processes.
     pub pids_percent: f64,
+}
+
+impl From<&detect::Settings> for StillSick {
+    /// The levels at which the alert would be raised again.
+    fn from(detect: &detect::Settings) -> Self {
+        Self {
+            cpu_percent: detect.cpu.fire,
+            memory_percent: detect.memory.fire,
+            pids_percent: detect.pids.fire,
+        }
+    }
 }
 
 impl Default for Policy {

@@ -108,7 +108,7 @@ impl Answer for Responder {
 }
 
 /// A container that a plan for these symptoms may still act on.
-fn sick(kinds: &[AnomalyKind], started_at: Option<Timestamp>) -> Seen {
+pub(super) fn sick(kinds: &[AnomalyKind], started_at: Option<Timestamp>) -> Seen {
     let ended = kinds.iter().any(|kind| {
         matches!(kind, AnomalyKind::NonZeroExit | AnomalyKind::RestartLoop | AnomalyKind::OomKilled)
     });
@@ -128,9 +128,14 @@ fn looked(verified: &RemediationVerified) -> Option<remediate::Outcome> {
         return Some(remediate::Outcome::Gone);
     }
     let inspection = Inspection { state: verified.state?, health: verified.health?, ..Inspection::default() };
-    // A container that runs and is well has figures below every level; what a sick one had is not told.
+    // What figures a sick one had is not told.
     let is_well = verified.verdict == Verification::Verified;
     let health_says_all = inspection.state == RunState::Running && inspection.health == Health::Unhealthy;
+    (is_well || health_says_all).then(|| remediate::Outcome::Seen(Box::new(Seen { inspection, ..well() })))
+}
+
+/// A container that runs and is well: its figures are below every level.
+pub(super) fn well() -> Seen {
     let sample = Sample {
         cpu_percent: Some(0.0),
         memory_percent: Some(0.0),
@@ -138,12 +143,11 @@ fn looked(verified: &RemediationVerified) -> Option<remediate::Outcome> {
         pids_limit: Some(1),
         ..Sample::default()
     };
-    (is_well || health_says_all)
-        .then(|| remediate::Outcome::Seen(Box::new(Seen { inspection, sample: Some(sample) })))
+    Seen { sample: Some(sample), ..running(None) }
 }
 
 /// A container whose run began at this time.
-fn running(started_at: Option<Timestamp>) -> Seen {
+pub(super) fn running(started_at: Option<Timestamp>) -> Seen {
     Seen {
         inspection: Inspection { state: RunState::Running, started_at, ..Inspection::default() },
         sample: None,

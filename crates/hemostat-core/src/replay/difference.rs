@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hemostat_event::cloudevents::Position;
-use hemostat_event::{Data, Event, EventId, EventType, Role, Subject, codec};
+use hemostat_event::{Data, Event, EventId, EventType, IncidentId, Role, Subject, Timestamp, codec};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
@@ -16,6 +16,10 @@ pub struct Difference {
     pub role: Role,
     /// The container.
     pub subject: Option<Subject>,
+    /// The incident.
+    pub incident: Option<IncidentId>,
+    /// When it was decided.
+    pub time: Timestamp,
     /// What was decided on.
     pub input: EventId,
     /// Its type.
@@ -73,6 +77,8 @@ impl Difference {
         Some(Self {
             role,
             subject: event.envelope.subject.clone(),
+            incident: event.envelope.incident,
+            time: event.envelope.time,
             input: input.envelope.id,
             input_type: input.event_type(),
             at: (position.partition, position.seq),

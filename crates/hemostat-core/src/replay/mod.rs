@@ -13,8 +13,10 @@
 
 mod answer;
 mod coverage;
+mod detection;
 mod difference;
 mod provider;
+mod supposed;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +26,7 @@ use std::sync::Arc;
 use hemostat_event::cloudevents::Position;
 use hemostat_event::{Channel, Data, Event, EventId, EventType, Role, Source, Subject, Timestamp};
 
+use crate::detect;
 use crate::diagnose::{self, Analyzer};
 use crate::invariant::Redrives;
 use crate::notify::{self, Alerter};
@@ -32,12 +35,15 @@ use crate::role::{Decide, Decision, First, Input, Then};
 
 use answer::Answer;
 pub use coverage::{Coverage, Exercised};
+pub use detection::{Detection, Found, Incident};
 pub use difference::{Change, Difference};
 pub use provider::Provider;
 
 /// The rules by which is decided again.
 #[derive(Debug, Clone)]
 pub struct Rules {
+    /// Is it sick? Asked by [`Detection`] alone.
+    pub monitor: detect::Settings,
     /// Why is it sick?
     pub analyzer: Analyzer,
     /// May we act?
@@ -49,6 +55,7 @@ pub struct Rules {
 impl Default for Rules {
     fn default() -> Self {
         Self {
+            monitor: detect::Settings::default(),
             analyzer: Analyzer { settings: diagnose::Settings::default() },
             responder: Responder { policy: Policy::default() },
             alerter: Alerter { settings: notify::Settings { channels: Vec::new(), ..Default::default() } },

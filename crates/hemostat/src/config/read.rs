@@ -117,18 +117,13 @@ fn hide_secrets(mut values: Values) -> Values {
 
 fn monitor(reader: &mut Reader<'_>) -> Monitor {
     let defaults = detect::Settings::default();
-    let mut levels = |key, usual: detect::Levels| {
-        let fire = reader.read(key, |text| in_range(text, 1.0, 100.0));
-        // The distance between the levels is what keeps an incident from opening and closing all the time.
-        detect::Levels { fire, clear: (fire - 10.0).max(0.5), critical: usual.critical.max(fire) }
-    };
+    let mut levels =
+        |key, usual: detect::Levels| usual.firing_at(reader.read(key, |text| in_range(text, 1.0, 100.0)));
     let cpu = levels("monitor.cpu_percent", defaults.cpu);
     let memory = levels("monitor.memory_percent", defaults.memory);
     let pids = levels("monitor.pids_percent", defaults.pids);
-    let disk_bytes = reader.optional("monitor.disk_bytes", |text| {
-        let fire: f64 = in_range(text, 1.0, f64::MAX)?;
-        Ok(detect::Levels { fire, clear: fire * 0.9, critical: fire * 1.5 })
-    });
+    let disk_bytes = reader
+        .optional("monitor.disk_bytes", |text| Ok(detect::Levels::of_bytes(in_range(text, 1.0, f64::MAX)?)));
     let detect = detect::Settings {
         cpu,
         memory,
@@ -166,11 +161,7 @@ fn responder(reader: &mut Reader<'_>, detect: &detect::Settings) -> remediate::P
         confidence_min: reader.read("responder.confidence_min", |text| in_range(text, 0.0, 1.0)),
         stabilise: reader.read("responder.stabilise", |text| at_least(text, Duration::from_secs(1))),
         // As sick as before is what would raise the alert again.
-        still_sick: remediate::StillSick {
-            cpu_percent: detect.cpu.fire,
-            memory_percent: detect.memory.fire,
-            pids_percent: detect.pids.fire,
-        },
+        still_sick: remediate::StillSick::from(detect),
         // An unreadable value is a problem; until it is corrected nothing is touched.
         dry_run: reader.read("responder.dry_run", boolean),
     };

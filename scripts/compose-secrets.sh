@@ -23,7 +23,7 @@ secret() {
     [ -e "$folder/$1" ] || head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n' >"$folder/$1"
 }
 
-roles='monitor analyzer responder alert archiver bridge operator'
+roles='monitor analyzer responder alert archiver bridge metrics operator'
 for role in $roles; do secret "redis_$role"; done
 secret grafana_password
 

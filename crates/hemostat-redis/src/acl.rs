@@ -10,12 +10,15 @@
 //! - The archiver reads along: it writes no event and no state, takes leases, and moves its group.
 //! - The bridge reads along likewise, and speaks on the channels and writes the keys of the Python HemoStat. It appends
 //!   only what it was told to listen to ([`inbound_rules`]).
+//! - The exporter of metrics reads, and writes nothing at all.
 //! - Nobody may delete an entry. Only the responder, which may act anyway, trims: the janitor runs beside it.
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
 
 use hemostat_core::bridge::OldChannel;
-use hemostat_event::{EventType, Role};
+use hemostat_event::{EventType, IdError, Role};
 
 use crate::keys::Keys;
 
@@ -29,21 +32,76 @@ const ANYWHERE: &str = "+@connection -@admin -@dangerous +time +info +role +scri
 /// restart.
 pub const LOCKED_DEFAULT_USER: &str = "user default off resetpass ~* &* +@all";
 
-/// The rules of a user that may do what an agent of `role` needs in the log `namespace`, as `ACL SETUSER` takes them;
-/// without a password. [`None`] where `namespace` is none.
+/// Who has a user on Redis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum User {
+    /// A part of HemoStat that writes events, or reads them as a group.
+    Role(Role),
+    /// The exporter of metrics, which has no group and no state.
+    Metrics,
+}
+
+impl User {
+    /// All of them.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        Role::ALL.into_iter().map(Self::Role).chain([Self::Metrics]).collect()
+    }
+
+    /// The word that the user's name ends with.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Role(role) => role.as_str(),
+            Self::Metrics => "metrics",
+        }
+    }
+}
+
+impl fmt::Display for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for User {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let known = Self::all().into_iter().find(|user| user.as_str() == text);
+        known.ok_or_else(|| IdError::Role(text.to_owned()))
+    }
+}
+
+/// The rules of a user that may do what `user` needs in the log `namespace`, as `ACL SETUSER` takes them; without a
+/// password. [`None`] where `namespace` is none.
 #[must_use]
-pub fn rules(role: Role, namespace: &str) -> Option<Vec<String>> {
+pub fn rules(user: User, namespace: &str) -> Option<Vec<String>> {
+    match user {
+        User::Role(role) => of_role(role, namespace),
+        User::Metrics => reading(namespace),
+    }
+}
+
+/// What every user may: read everything of the log, and nothing else.
+fn reading(namespace: &str) -> Option<Vec<String>> {
     Keys::new(namespace)?;
     let key = |name: &str| format!("~{namespace}:{{*}}:{name}");
     let mut rules =
         vec!["on".to_owned(), "resetkeys".to_owned(), "resetchannels".to_owned(), "-@all".to_owned()];
     rules.extend(ANYWHERE.split_whitespace().map(str::to_owned));
-    // Everything of the log, and nothing else, can be read.
     rules.push(format!("(%R~{namespace}:{{*}}:* +@read)"));
+    // Scripts name these two keys. What a script does is allowed or refused command by command.
+    rules.push(format!("({} {} +evalsha +eval)", key("seq"), key("moving")));
+    Some(rules)
+}
+
+fn of_role(role: Role, namespace: &str) -> Option<Vec<String>> {
+    let mut rules = reading(namespace)?;
+    let key = |name: &str| format!("~{namespace}:{{*}}:{name}");
     let mut select = |commands: &str, keys: &[String]| rules.push(format!("({} {commands})", keys.join(" ")));
 
     // What every writer keeps: numbers, names, known ids, its sign of life, the version of the layout.
-    select("+evalsha +eval", &[key("seq"), key("moving")]);
     select("+sadd", &[key("streams")]);
     select("+hset +hdel", &[key("agents")]);
     select("+hsetnx", &[key("meta")]);
@@ -150,10 +208,18 @@ mod tests {
 
     #[test]
     fn nobody_may_ask_for_the_configuration_of_the_server() {
-        for role in Role::ALL {
-            let rules = rules(role, "hemostat").expect("a namespace");
-            assert!(rules.iter().any(|rule| rule == "-@admin"), "{role}");
-            assert!(!rules.iter().any(|rule| rule.contains("config")), "{role}: {rules:?}");
+        for user in User::all() {
+            let rules = rules(user, "hemostat").expect("a namespace");
+            assert!(rules.iter().any(|rule| rule == "-@admin"), "{user}");
+            assert!(!rules.iter().any(|rule| rule.contains("config")), "{user}: {rules:?}");
         }
+    }
+
+    #[test]
+    fn a_user_is_known_by_its_word() {
+        for user in User::all() {
+            assert_eq!(user.as_str().parse::<User>().ok(), Some(user));
+        }
+        assert!("exporter".parse::<User>().is_err());
     }
 }

@@ -86,6 +86,9 @@ pub enum ConnectError {
         /// Partitions of the settings.
         configured: u16,
     },
+    /// There is no log, and this user may not make one. It passes as soon as somebody else has made it.
+    #[error("there is no log `{0}` yet, and this user of Redis may not make one; start an agent first")]
+    NotMade(String),
     /// A replay writes into no log that was there before it.
     #[error("there is a log `{0}` that no replay has made; name another namespace for the shadow")]
     NoShadow(String),
@@ -223,7 +226,10 @@ pub(crate) async fn record(
         requests.cmd("HSETNX").arg(&meta).arg("partitions").arg(partitions);
         // A repetition changes nothing.
         for answer in link.ask(&requests, Effect::Read).await? {
-            answer.extract_error().map_err(|error| fault::asking(error, Effect::Read))?;
+            answer.extract_error().map_err(|error| match error.code() {
+                Some("NOPERM") => ConnectError::NotMade(namespace.to_owned()),
+                _ => fault::asking(error, Effect::Read).into(),
+            })?;
         }
         recorded = read_record(link, keys).await?;
     }

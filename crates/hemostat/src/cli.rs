@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use hemostat_archive::Place;
-use hemostat_event::Role;
+use hemostat_redis::acl::User;
 
 use crate::commands::archive::ArchiveCommand;
 use crate::config;
@@ -208,9 +208,9 @@ Examples:
   hemostat acl --form aclfile > /etc/redis/users.acl"
 )]
 pub(crate) struct AclArgs {
-    /// Only this role: monitor, analyzer, responder, alert, operator, archiver, bridge.
+    /// Only this role: monitor, analyzer, responder, alert, operator, archiver, bridge, metrics.
     #[arg(long, value_name = "ROLE")]
-    pub role: Option<Role>,
+    pub role: Option<User>,
     /// File with the password; its SHA-256 is printed.
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,

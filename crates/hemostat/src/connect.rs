@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use hemostat_agent::containers::Containers;
@@ -11,11 +12,16 @@ use hemostat_docker::{DockerEngine, EngineSettings};
 use hemostat_event::HostName;
 use hemostat_redis::bridge::{OldSide, SideError};
 use hemostat_redis::managed::{ManagedRedis, ManagedSettings};
-use hemostat_redis::{Access, RedisLog, RedisSettings};
+use hemostat_redis::{Access, ConnectError, RedisLog, RedisSettings};
 use tokio::net::TcpListener;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Listen, Secret};
 use crate::exit::{Failure, OrFailure};
+
+/// Time between two looks for a log that somebody else has to make.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Connects to the Redis of the configuration, or to the private one that `hemostat up` runs on this host.
 ///
@@ -27,6 +33,35 @@ pub(crate) async fn log(config: &Config) -> Result<RedisLog, Failure> {
         None => private_url(config)?,
     };
     open(config, &url, &Access::default()).await
+}
+
+/// The same for those who only read: waits until there is a log where their user may not make one; [`None`] when `stop`
+/// is cancelled before.
+///
+/// # Errors
+/// As for [`log`].
+pub(crate) async fn log_of_others(
+    config: &Config,
+    stop: &CancellationToken,
+) -> Result<Option<RedisLog>, Failure> {
+    let mut is_told = false;
+    loop {
+        let not_made = match log(config).await {
+            Err(Failure::Unreachable(error)) if is_not_made(&error) => error,
+            other => return other.map(Some),
+        };
+        if !is_told {
+            tracing::info!("waiting: {not_made:#}");
+            is_told = true;
+        }
+        if stop.run_until_cancelled(sleep(LOOK_EVERY)).await.is_none() {
+            return Ok(None);
+        }
+    }
+}
+
+fn is_not_made(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(ConnectError::NotMade(_)))
 }
 
 /// Starts the private Redis where none is configured.

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use hemostat_event::Role;
-use hemostat_redis::acl;
+use hemostat_redis::acl::{self, User};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -30,9 +30,9 @@ pub(crate) fn run(config: &Config, args: &AclArgs) -> Result<(), Failure> {
     if args.role.is_none() && args.form == AclForm::Aclfile && args.output.output == Output::Table {
         show::line(acl::LOCKED_DEFAULT_USER)?;
     }
-    for role in args.role.map_or(Role::ALL.to_vec(), |role| vec![role]) {
+    for role in args.role.map_or_else(User::all, |role| vec![role]) {
         let mut rules = acl::rules(role, namespace).expect("the configuration holds a valid namespace");
-        if role == Role::Bridge {
+        if role == User::Role(Role::Bridge) {
             rules.extend(acl::inbound_rules(&config.bridge.inbound, namespace));
         }
         rules.extend(password.clone());

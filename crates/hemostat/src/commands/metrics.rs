@@ -35,7 +35,8 @@ pub(crate) async fn run(config: Config, args: &MetricsArgs) -> Result<(), Failur
         return show::line(reference::text().trim_end());
     }
     let stop = run_agents::stop_on_signal()?;
-    let log: Arc<dyn EventLog> = Arc::new(connect::log(&config).await?);
+    let Some(log) = connect::log_of_others(&config, &stop).await? else { return Ok(()) };
+    let log: Arc<dyn EventLog> = Arc::new(log);
     let host = connect::own_host(&config);
     let shared = run_agents::share(config, log, None, host);
     let mut tasks = start(&shared, shared.config.metrics.listen.unwrap_or(LISTEN), &stop).await?;

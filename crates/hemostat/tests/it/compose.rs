@@ -81,6 +81,22 @@ fn only_monitor_and_responder_reach_the_engine() {
 }
 
 #[test]
+fn every_service_has_a_user_of_its_own_on_redis() {
+    let script = read("scripts/compose-secrets.sh");
+    let made = script.lines().find_map(|line| line.strip_prefix("roles='")?.strip_suffix('\''));
+    let made: BTreeSet<_> = made.expect("the script has its roles").split(' ').collect();
+    let mut used = BTreeSet::new();
+    let agents = agents();
+    for (name, service) in &agents {
+        let user = service["environment"]["HEMOSTAT_REDIS_USER"].as_str();
+        assert_eq!(user, Some(format!("hemostat-{name}").as_str()), "{name}");
+        assert_eq!(service["secrets"][0]["source"], format!("redis_{name}"), "{name}");
+        used.insert(name.as_str());
+    }
+    assert_eq!(made, used, "who has a user, and who needs one");
+}
+
+#[test]
 fn nobody_has_capabilities_or_a_root_to_write_to() {
     for (name, service) in services() {
         assert_eq!(service["cap_drop"][0], "ALL", "{name}");

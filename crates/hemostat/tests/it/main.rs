@@ -1,5 +1,6 @@
 //! The whole binary, on a real Redis and a real container engine.
 
+mod acl_file;
 mod archive_care;
 mod archiving;
 mod bad_input;

@@ -25,11 +25,13 @@ const GIVEN: [&str; 3] = [
 ];
 
 /// An exporter and what it shows.
-struct Exporter(Process);
+pub(crate) struct Exporter(pub(crate) Process);
 
 impl Exporter {
-    fn start(rig: &Rig) -> Self {
-        let mut command = rig.command(&["metrics"]);
+    /// One of the log at this URL of Redis.
+    pub(crate) fn start(redis: &str) -> Self {
+        let mut command = hemostat(&["metrics"]);
+        command.env("HEMOSTAT_REDIS_URL", redis);
         command.env("HEMOSTAT_METRICS_LISTEN", "127.0.0.1:0").env("HEMOSTAT_LOG_FORMAT", "json");
         Self(Process::start(&mut command))
     }
@@ -47,7 +49,7 @@ impl Exporter {
     }
 
     /// Waits until it shows enough; all of it then.
-    fn until(&self, what: &str, enough: impl Fn(&str) -> bool) -> String {
+    pub(crate) fn until(&self, what: &str, enough: impl Fn(&str) -> bool) -> String {
         let began = Instant::now();
         loop {
             let text = self.get("/metrics").unwrap_or_default();
@@ -117,7 +119,7 @@ async fn two_exporters_show_what_stands_in_the_log_and_nothing_of_what_is_gone()
     let rig = Rig::start().await;
     let host = HostName::new("h1").expect("a host");
     let [web, db] = ["web", "db"].map(|name| Subject::new(&host, name).expect("a subject"));
-    let first = Exporter::start(&rig);
+    let first = Exporter::start(&rig.redis.url());
     first.until("the end of an empty log", |text| text.contains("hemostat_log_up 1\n"));
     let analyzer = Process::start(&mut rig.command(&["analyzer"]));
     let now = rig.log.now().await.expect("the log is there");
@@ -167,7 +169,7 @@ async fn two_exporters_show_what_stands_in_the_log_and_nothing_of_what_is_gone()
     is_well_formed(&text);
 
     // One that begins later shows the same of the log.
-    let second = Exporter::start(&rig);
+    let second = Exporter::start(&rig.redis.url());
     second.until("the analyzer's plan", told);
     let (one, other) =
         (first.get("/metrics").expect("it answers"), second.get("/metrics").expect("it answers"));

@@ -1,7 +1,7 @@
 //! Every agent under a user of its own, with the rights that `hemostat acl` prints and no others.
 
 use std::collections::HashMap;
-use std::process::{Command, Stdio};
+use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use hemostat_agent::log::{EventLog as _, LogError};
@@ -10,9 +10,12 @@ use hemostat_event::{
     Action, Basis, Cause, Channel, ContainerId, ContainerRef, Data, Envelope, Event, EventId, FalseAlarm,
     RemediationStarted, Role, Source, Subject, Timestamp, Verdict, Verification,
 };
+use hemostat_redis::acl::User;
+use hemostat_redis::testing::TestRedis;
 use hemostat_redis::{RedisLog, RedisSettings};
 
 use crate::archiving::archived;
+use crate::metrics::Exporter;
 use crate::rig::{LIMIT, Process, Rig, hemostat, run};
 
 const PASSWORD: &str = "open sesame";
@@ -97,11 +100,83 @@ async fn only_the_responder_writes_intents_and_a_monitor_writes_no_decisions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_exporter_shows_everything_under_its_user_who_may_write_nothing() {
+    let rig = with_users().await;
+    let analyzer =
+        Process::start(hemostat(&["analyzer"]).env("HEMOSTAT_REDIS_URL", url(&rig, Role::Analyzer)));
+    let exporter = Exporter::start(&url(&rig, User::Metrics));
+    let shown = exporter.until("agents and groups", |text| {
+        text.contains("hemostat_agents{role=\"analyzer\"} 1\n") && text.contains("group=\"analyzer\"")
+    });
+    for metric in
+        ["hemostat_log_up 1\n", "hemostat_redis_operations_total{", "hemostat_log_memory_used_bytes{"]
+    {
+        assert!(shown.contains(metric), "{metric} in {shown}");
+    }
+    drop(analyzer);
+    let denied: Vec<redis::Value> = rig.redis.command(&["ACL", "LOG", "64"]).await.expect("Redis answers");
+    assert!(!format!("{denied:?}").contains("hemostat-metrics"), "{denied:#?}");
+
+    // Those of the log and of the Python HemoStat, and what somebody could find a use for.
+    let refused = [
+        "XADD hemostat:{0}:operator_order * event x",
+        "XADD hemostat:{0}:container_sample * event x",
+        "XDEL hemostat:{0}:health_alert 1-1",
+        "XTRIM hemostat:{0}:health_alert MAXLEN 0",
+        "XACK hemostat:{0}:health_alert analyzer 1-1",
+        "XGROUP DESTROY hemostat:{0}:health_alert analyzer",
+        "XREADGROUP GROUP analyzer me STREAMS hemostat:{0}:health_alert >",
+        "SET hemostat:{0}:seq 9",
+        "INCRBY hemostat:{0}:seq 9",
+        "DEL hemostat:{0}:meta",
+        "HSET hemostat:{0}:meta layout 9",
+        "HSET hemostat:{0}:lease:janitor owner me",
+        "HSET hemostat:{0}:agents responder/x y",
+        "EVAL redis.call('SET',KEYS[1],9) 1 hemostat:{0}:seq",
+        "SET other x",
+        "GET other",
+        "PUBLISH hemostat:remediation_needed x",
+        "SUBSCRIBE hemostat:health_alert",
+        "FLUSHALL",
+        "CONFIG GET requirepass",
+        "ACL LIST",
+    ];
+    let client = redis::Client::open(url(&rig, User::Metrics)).expect("a URL");
+    for words in refused {
+        let mut connection = client.get_multiplexed_async_connection().await.expect("it may log in");
+        let mut command = redis::Cmd::new();
+        command.arg(words.split(' ').collect::<Vec<_>>());
+        let answer: Result<redis::Value, _> = command.query_async(&mut connection).await;
+        let error = answer.expect_err("it is refused").to_string();
+        let is_denial = ["permission", "NOPERM", "The user executing the script can't run this command"]
+            .iter()
+            .any(|said| error.contains(said));
+        assert!(is_denial, "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exporter_that_comes_first_waits_for_the_log() {
+    let redis = TestRedis::start().await.expect("a redis-server");
+    let printed = run(&mut hemostat(&["acl", "--role", "metrics", "-o", "json"]));
+    set_user(&redis, &printed.out).await;
+    let exporter = Exporter::start(&user_url(&redis, User::Metrics));
+    let began = Instant::now();
+    while !exporter.0.said().iter().any(|line| line.contains("waiting") && line.contains("no log `hemostat`"))
+    {
+        assert!(began.elapsed() < LIMIT, "it said {:#?}", exporter.0.said());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    redis.log().await.expect("somebody else makes the log");
+    exporter.until("the end of the log", |text| text.contains("hemostat_log_up 1\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bridge_takes_only_what_it_was_told_to_listen_to() {
     let rig = Rig::start().await;
     let answer =
         run(&mut hemostat(&["acl", "--role", "bridge", "-o", "json", "--set", "bridge.inbound=false_alarm"]));
-    set_user(&rig, &answer.out).await;
+    set_user(&rig.redis, &answer.out).await;
     let settings =
         RedisSettings { url: url(&rig, Role::Bridge), namespace: "hemostat".to_owned(), partitions: None };
     let log = RedisLog::connect(settings).await.expect("it opens the log");
@@ -127,76 +202,43 @@ fn rules_are_printed_for_programs_and_a_password_is_not() {
     assert!(answer.code == 2 && answer.err.contains("/nowhere"), "{}", answer.err);
 }
 
-#[test]
-fn a_printed_acl_file_keeps_the_log_over_a_restart() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let at = |name: &str| folder.path().join(name).to_str().expect("a path in UTF-8").to_owned();
-    let printed = run(&mut hemostat(&["acl", "--form", "aclfile"]));
-    let users = printed.out + "user admin on nopass ~* &* +@all\n";
-    std::fs::write(at("users.acl"), users).expect("the folder can be written to");
-    let (socket, users) = (at("redis.sock"), at("users.acl"));
-    let start = || {
-        let mut server = Command::new("redis-server");
-        server.args(["--port", "0", "--unixsocket", &socket, "--dir", &at("."), "--aclfile", &users]);
-        server.args(["--appendonly", "yes", "--appendfsync", "always", "--save", ""]);
-        server.stdout(Stdio::null()).spawn().expect("redis-server is installed")
-    };
-    let say = |words: &[&str]| {
-        let mut client = Command::new("redis-cli");
-        client.args(["-s", &socket, "--user", "admin", "--pass", "none", "--no-auth-warning"]).args(words);
-        run(&mut client).out.trim().to_owned()
-    };
-    let reached = || {
-        let began = Instant::now();
-        while say(&["PING"]) != "PONG" {
-            assert!(began.elapsed() < LIMIT, "redis-server does not answer");
-        }
-    };
-    let mut server = start();
-    reached();
-    // A script with two writes stands in the file as a transaction, as those of the log do.
-    say(&["EVAL", "redis.call('SET', 'a', '1') return redis.call('SET', 'b', '1')", "0"]);
-    say(&["SHUTDOWN"]);
-    server.wait().expect("it ends");
-    let mut server = start();
-    reached();
-    let there = say(&["EXISTS", "a", "b"]);
-    say(&["SHUTDOWN", "NOSAVE"]);
-    server.wait().expect("it ends");
-    assert_eq!(there, "2", "what was written is gone after a restart");
-}
-
 /// A Redis with a user for every role, made of what the command prints.
 async fn with_users() -> Rig {
     let rig = Rig::start().await;
     let answer = run(&mut hemostat(&["acl", "-o", "json"]));
     assert_eq!(answer.code, 0, "{}", answer.err);
     for line in answer.out.lines() {
-        set_user(&rig, line).await;
+        set_user(&rig.redis, line).await;
     }
     rig
 }
 
 /// Makes the user of a line that the command printed.
-async fn set_user(rig: &Rig, line: &str) {
+async fn set_user(redis: &TestRedis, line: &str) {
     let user: serde_json::Value = serde_json::from_str(line).expect("a line is an object");
     let name = user["user"].as_str().expect("a user has a name");
     let rules = user["rules"].as_array().expect("a user has rules");
     let password = format!(">{PASSWORD}");
     let mut words = vec!["ACL", "SETUSER", name, "reset", &password];
     words.extend(rules.iter().map(|rule| rule.as_str().expect("a rule is a text")));
-    rig.redis_says(&words).await;
+    let _ok: redis::Value = redis.command(&words).await.expect("Redis takes the rules");
 }
 
-fn url(rig: &Rig, role: Role) -> String {
-    format!("{}?user=hemostat-{role}&pass={}", rig.redis.url(), PASSWORD.replace(' ', "%20"))
+fn url(rig: &Rig, user: impl Display) -> String {
+    user_url(&rig.redis, user)
+}
+
+fn user_url(redis: &TestRedis, user: impl Display) -> String {
+    format!("{}?user=hemostat-{user}&pass={}", redis.url(), PASSWORD.replace(' ', "%20"))
 }
 
 fn subject() -> Subject {
     "closed-host/web".parse().expect("a host and a container")
 }
 
-fn event(role: Role, data: Data) -> Event {
+/// An event of `role`.
+pub(crate) fn event(role: Role, data: impl Into<Data>) -> Event {
+    let data = data.into();
     let subject = subject();
     let envelope = Envelope {
         id: EventId::observed(&subject, role, Timestamp::from_millis(1), data.event_type() as usize),
@@ -226,7 +268,8 @@ fn intent() -> RemediationStarted {
     }
 }
 
-fn decision() -> FalseAlarm {
+/// A decision that only the analyzer writes.
+pub(crate) fn decision() -> FalseAlarm {
     let verdict = Verdict {
         cause: Cause::Unknown,
         confidence: 0.9,

@@ -14,7 +14,7 @@ use crate::config;
 
 mod bench;
 
-pub(crate) use bench::{AppendArgs, BenchCommand, BenchMetricsArgs, HopArgs, ReactionArgs};
+pub(crate) use bench::{AppendArgs, BenchCommand, BenchMetricsArgs, HopArgs, LoadArgs, ReactionArgs};
 
 /// Autonomous container health on Redis Streams: watches containers, finds out what is wrong with the sick ones,
 /// repairs what it may repair, proves that the repair worked, and tells people once.

@@ -84,6 +84,9 @@ async fn dispatch(command: Command, config: Config) -> Result<(), Failure> {
         Command::Bench { command: BenchCommand::Hop(args) } => commands::bench_hop::run(&config, &args).await,
         Command::Bench { command: BenchCommand::Append(args) } => commands::bench_append::run(&args).await,
         Command::Bench { command: BenchCommand::Metrics(args) } => commands::bench_metrics::run(&args).await,
+        Command::Bench { command: BenchCommand::Load(args) } => {
+            commands::bench_load::run(&config, &args).await
+        }
         Command::Bench { command: BenchCommand::Replica } => commands::bench_hop::replica(config).await,
         Command::Completion { shell } => commands::completion::run(shell),
         Command::Workload { kind } => commands::workload::run(&kind),

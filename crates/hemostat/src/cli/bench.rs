@@ -17,6 +17,8 @@ pub(crate) enum BenchCommand {
     Append(AppendArgs),
     /// Scrapes of an exporter with the series of many containers, and its memory
     Metrics(BenchMetricsArgs),
+    /// Alerts into the configured log, and how fast the analyzers that run there answer them
+    Load(LoadArgs),
     /// Run one analyzer that ends with the process that started it
     #[command(hide = true)]
     Replica,
@@ -99,6 +101,35 @@ pub(crate) struct BenchMetricsArgs {
     /// Scrapes.
     #[arg(long, default_value_t = 20)]
     pub scrapes: usize,
+    /// Form of the output.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// `hemostat bench load`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  docker compose run --rm monitor bench load
+  hemostat bench load --replicas 4 --events 100000 -o json
+
+Needs a log without events of others and the rights of a monitor. The alerts are about containers of hosts that there are
+not (bench-…), so nobody repairs them; what is written stays in the log. An answer's time is that of the log.")]
+pub(crate) struct LoadArgs {
+    /// Alerts.
+    #[arg(long, default_value_t = 50_000)]
+    pub events: usize,
+    /// Containers they are about, spread over all partitions of the log.
+    #[arg(long, default_value_t = 10_000)]
+    pub containers: usize,
+    /// Waits until so many analyzers run, no more and no fewer; for one at least without it.
+    #[arg(long, value_name = "N")]
+    pub replicas: Option<usize>,
+    /// How long analyzers are waited for.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "60s")]
+    pub wait: Duration,
+    /// Go on where the log has events of others, or a monitor or an alerter runs.
+    #[arg(long)]
+    pub anyway: bool,
     /// Form of the output.
     #[command(flatten)]
     pub output: OutputArgs,

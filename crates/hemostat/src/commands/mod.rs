@@ -5,6 +5,7 @@ pub(crate) mod archive;
 pub(crate) mod archiver;
 pub(crate) mod bench_append;
 pub(crate) mod bench_hop;
+pub(crate) mod bench_load;
 pub(crate) mod bench_metrics;
 pub(crate) mod bench_reaction;
 pub(crate) mod bridge;

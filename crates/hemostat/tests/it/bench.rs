@@ -1,8 +1,13 @@
 //! The measurements run, say what they promise to say, and leave nothing behind.
 
+use std::process::Command;
+
+use hemostat_event::Role;
+use hemostat_redis::testing::TestRedis;
 use serde_json::Value;
 
-use crate::rig::{hemostat, run};
+use crate::rig::{Process, Rig, hemostat, run};
+use crate::rights::{decision, event};
 
 /// Runs a measurement in a folder of its own; its rows.
 fn rows(args: &[&str]) -> Vec<Value> {
@@ -64,6 +69,7 @@ fn a_run_of_nothing_is_refused() {
         ["hop", "--events", "1"],
         ["append", "--events", "0"],
         ["metrics", "--containers", "0"],
+        ["load", "--events", "0"],
     ] {
         let answer = run(&mut hemostat(&[&["bench"], &args[..]].concat()));
         assert_eq!(answer.code, 2, "{args:?}: {}", answer.err);
@@ -76,4 +82,49 @@ fn scrapes_of_many_containers_are_measured() {
     let [row] = rows.as_slice() else { panic!("one run: {rows:?}") };
     assert!(200.0 * 25.0 < number(row, "series"), "{row}");
     assert!(0.0 < number(row, "scrape_p50_ms") && 0.0 < number(row, "peak_mib"), "{row}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_is_answered_by_the_analyzers_of_the_log_each_alert_once() {
+    let redis = TestRedis::start().await.expect("a redis-server");
+    let with = |command: &mut Command| {
+        command.env("HEMOSTAT_REDIS_URL", redis.url()).env("HEMOSTAT_REDIS_PARTITIONS", "4");
+    };
+    let load = |more: &[&str]| {
+        let mut command = hemostat(
+            &[&["bench", "load", "-o", "json", "--events", "3000", "--containers", "90"], more].concat(),
+        );
+        with(&mut command);
+        run(&mut command)
+    };
+    let answer = load(&["--wait", "0s"]);
+    assert!(answer.code == 3 && answer.err.contains("0 analyzers"), "{}", answer.err);
+    let mut analyzer = hemostat(&["analyzer"]);
+    with(&mut analyzer);
+    let _analyzers = [Process::start(&mut analyzer), Process::start(&mut analyzer)];
+    // The second run is on a log that has the events of the first.
+    for _ in 0..2 {
+        let answer = load(&["--replicas", "2"]);
+        assert_eq!(answer.code, 0, "{}", answer.err);
+        let row: Value = serde_json::from_str(&answer.out).expect("a JSON object");
+        assert_eq!(
+            (&row["replicas"], &row["partitions"], &row["alerts"]),
+            (&2.into(), &4.into(), &3000.into())
+        );
+        assert!(
+            0.0 < number(&row, "answers_per_second") && 0.0 < number(&row, "written_per_second"),
+            "{row}"
+        );
+        assert!(number(&row, "backlog") <= 3_000.0 && 0.0 < number(&row, "seconds"), "{row}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_load_is_put_among_the_events_of_others() {
+    let rig = Rig::start().await;
+    rig.log.append(&[event(Role::Analyzer, decision())]).await.expect("the log is there");
+    let answer = run(&mut rig.command(&["bench", "load"]));
+    assert!(answer.code == 2 && answer.err.contains("false_alarm"), "{}", answer.err);
+    let events = rig.events().await;
+    assert_eq!(events.len(), 1, "nothing was written");
 }

@@ -33,9 +33,12 @@ pub(in crate::commands) fn host() -> HostName {
 /// plans per incident does not step in.
 pub(in crate::commands) fn alerts(count: usize, containers: usize, now: Timestamp) -> Vec<Event> {
     let host = host();
-    (0..count)
-        .map(|number| alert(&host, number % containers, now + APART * (number / containers) as u32))
-        .collect()
+    (0..count).map(|number| nth(&host, number, containers, now)).collect()
+}
+
+/// The alert with this number about the containers of `host`, in turn.
+pub(in crate::commands) fn nth(host: &HostName, number: usize, containers: usize, now: Timestamp) -> Event {
+    alert(host, number % containers, now + APART * (number / containers) as u32)
 }
 
 fn alert(host: &HostName, container: usize, at: Timestamp) -> Event {

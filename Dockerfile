@@ -9,7 +9,8 @@ WORKDIR /src
 COPY . .
 # What stands in the programs does not depend on where they were built.
 ENV SOURCE_DATE_EPOCH=0 \
-    RUSTFLAGS="--remap-path-prefix=/src=. --remap-path-prefix=/usr/local/cargo=cargo"
+    RUSTFLAGS="--remap-path-prefix=/src=. --remap-path-prefix=/usr/local/cargo=cargo" \
+    CFLAGS="-ffile-prefix-map=/src=. -ffile-prefix-map=/usr/local/cargo=cargo"
 RUN target="$(uname -m)-unknown-linux-musl" \
     && cargo build --locked --profile dist --target "$target" --package hemostat --package hemostat-replay \
     && for program in hemostat hemostat-replay; do \

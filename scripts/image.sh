@@ -41,8 +41,7 @@ if [ -z "$bin" ]; then
     need_packages musl-gcc=musl-tools gcc=gcc
     need_rust
     say "building (minutes)"
-    cargo build --locked --profile dist --target "$TARGET" --package "$program" >&2
-    bin="target/$TARGET/dist"
+    build_dist "$program"
 fi
 
 folder=$(mktemp -d)

@@ -40,6 +40,20 @@ need_rust() {
     fi
 }
 
+# build_dist PROGRAM...: as they are shipped; sets `bin` to their folder. What stands in them does not depend on where
+# they were built: no path of this machine is left in, neither by the compiler of Rust nor by that of C.
+build_dist() {
+    local target=${CARGO_TARGET_DIR:-$PWD/target} cargo=${CARGO_HOME:-$HOME/.cargo} packages=() rust='' c='' map program
+    for program in "$@"; do packages+=(--package "$program"); done
+    for map in "$PWD=." "$cargo=cargo" "$target=target"; do
+        rust+=" --remap-path-prefix=$map"
+        c+=" -ffile-prefix-map=$map"
+    done
+    SOURCE_DATE_EPOCH=0 RUSTFLAGS="${RUSTFLAGS:-}$rust" CFLAGS="${CFLAGS:-}$c" \
+        cargo build --locked --profile dist --target "$TARGET" "${packages[@]}" >&2
+    bin="$target/$TARGET/dist"
+}
+
 engine_answers() { docker version >/dev/null 2>&1; }
 
 # Uses the engine that runs; where none does, starts a private one that is gone when the script ends.

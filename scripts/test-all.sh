@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Everything there is: test.sh, every check-*.sh, and the fault suite; then a table of what came of each and how long
-# it took. Exit code 1 when any of them failed; the rest runs all the same.
+# Everything there is: test.sh, every check-*.sh, bench-compose.sh, and the fault suite; then a table of what came of each
+# and how long it took. Exit code 1 when any of them failed; the rest runs all the same.
 #
 #   scripts/test-all.sh                      an hour, most of it the fault suite and optimized builds
 #   scripts/test-all.sh test check-compose   only these
@@ -18,7 +18,7 @@ if [ ${#parts[@]} = 0 ]; then
         [ "$script" != scripts/check-bridge.sh ] || [ -n "${HEMOSTAT_PYTHON:-}" ] || continue
         parts+=("$(basename "$script" .sh)")
     done
-    parts+=(chaos)
+    parts+=(bench-compose chaos)
 fi
 
 logs=$(mktemp -d)

@@ -113,7 +113,8 @@ pub(crate) struct BenchMetricsArgs {
   hemostat bench load --replicas 4 --events 100000 -o json
 
 Needs a log without events of others and the rights of a monitor. The alerts are about containers of hosts that there are
-not (bench-…), so nobody repairs them; what is written stays in the log. An answer's time is that of the log.")]
+not (bench-…), so nobody repairs them; what is written stays in the log. An answer's time is that of the log. To measure more
+than the writing allows, hold the analyzers (docker compose pause analyzer) until standard error says that all is written.")]
 pub(crate) struct LoadArgs {
     /// Alerts.
     #[arg(long, default_value_t = 50_000)]

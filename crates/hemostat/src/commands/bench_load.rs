@@ -108,6 +108,9 @@ async fn measure(log: &dyn EventLog, args: &LoadArgs) -> Result<Row, Failure> {
     let before = written(log).await?;
     let alerts = write(log, &hosts, args, now, &progress).await?;
     let ended = log.now().await.or_unreachable()?;
+    progress.end();
+    // Also where nobody looks: who holds the analyzers until then waits for it.
+    eprintln!("{} alerts are written", alerts.len());
     drained(log, args.events, before, &progress).await?;
     progress.end();
     let times = answers(log, &hosts, alerts).await?;

@@ -1,10 +1,13 @@
 //! What the documents say of the program is so.
 
-use std::path::PathBuf;
+mod blocks;
+mod markdown;
+mod names;
 
 use serde_json::Value;
 
 use crate::rig::{hemostat, run};
+use markdown::root;
 
 #[test]
 fn the_reference_of_the_settings_is_that_of_the_code() {
@@ -28,8 +31,4 @@ fn the_reference_of_the_settings_is_that_of_the_code() {
         assert!(committed.contains(&format!("`{variable}`")), "{variable}");
     }
     assert_eq!(committed.lines().filter(|line| line.starts_with("| `")).count(), settings.len());
-}
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
 }

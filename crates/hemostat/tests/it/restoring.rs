@@ -117,7 +117,7 @@ async fn states_are_put_right(rig: &Rig, folder: &tempfile::TempDir) {
 }
 
 /// The append-only file of a server, in its folder.
-const AOF: &str = "appendonlydir";
+pub(crate) const AOF: &str = "appendonlydir";
 
 fn refused(events: &[(Position, Event)], name: &str) -> bool {
     about(events, name).iter().any(|event| {
@@ -126,7 +126,7 @@ fn refused(events: &[(Position, Event)], name: &str) -> bool {
     })
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a folder");
     for file in std::fs::read_dir(from).expect("it is there") {
         let file = file.expect("it can be listed");

@@ -125,20 +125,31 @@ pub(crate) fn hemostat_replay(arguments: &[&str]) -> Command {
     command
 }
 
-/// The program beside this one's, made where a build of this package alone has not made it.
-fn replay_program() -> PathBuf {
-    let beside = Path::new(env!("CARGO_BIN_EXE_hemostat")).with_file_name("hemostat-replay");
-    if !beside.exists() {
-        let folder = beside.parent().expect("a folder of programs");
+/// The program beside this one's.
+pub(crate) fn replay_program() -> PathBuf {
+    built("hemostat-replay", &["--package", "hemostat-replay"])
+}
+
+/// The program of an example of this package.
+pub(crate) fn example(name: &str) -> PathBuf {
+    built(&format!("examples/{name}"), &["--package", "hemostat", "--example", name])
+}
+
+/// What else is built into the folder of programs, made where the build of these tests has not made it.
+fn built(path: &str, what: &[&str]) -> PathBuf {
+    let program = Path::new(env!("CARGO_BIN_EXE_hemostat")).with_file_name(path);
+    if !program.exists() {
+        let folder =
+            Path::new(env!("CARGO_BIN_EXE_hemostat")).parent().expect("there is a folder of programs");
         let target = folder.parent().and_then(Path::file_name).expect("it is named after the target");
         let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--locked", "--quiet", "--package", "hemostat-replay", "--target"]).arg(target);
+        build.args(["build", "--locked", "--quiet"]).args(what).arg("--target").arg(target);
         if folder.ends_with("release") {
             build.arg("--release");
         }
         assert!(build.status().expect("cargo runs").success());
     }
-    beside
+    program
 }
 
 /// A log on a Redis of its own.

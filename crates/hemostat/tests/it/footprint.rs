@@ -15,22 +15,25 @@ async fn it_needs_less_than_40_mib_on_twenty_containers() {
     let _engine = crate::rig::ENGINE.lock().await;
     let rig = Rig::start().await;
     let lab = Lab::start().await.expect("a container engine");
-    for number in 0..20 {
+    // More than twenty show what each of them needs.
+    let count =
+        std::env::var("HEMOSTAT_FOOTPRINT_CONTAINERS").map_or(20, |count| count.parse().expect("a number"));
+    for number in 0..count {
         lab.run(&format!("c{number}"), IDLE, |_| {}).await.expect("a container");
     }
     let mut command = rig.command(&["up"]);
     command.env("HEMOSTAT_MONITOR_INTERVAL", "500ms");
     let hemostat = Process::start(&mut command);
     // The start is none of the costs of a sample.
-    let first = sampled(&rig, 40).await;
+    let first = sampled(&rig, 2 * count).await;
     let before = processor_ticks(hemostat.pid());
-    // Two hundred samples: ten polls of every container.
-    let last = sampled(&rig, 200).await;
+    // Ten polls of every container.
+    let last = sampled(&rig, 10 * count).await;
     let ticks = processor_ticks(hemostat.pid()) - before;
     let resident = resident_kib(hemostat.pid());
     println!("resident: {:.1} MiB", resident as f64 / 1024.0);
     println!("processor time of a sample: {:.2} ms", ticks as f64 * 10.0 / (last - first) as f64);
-    assert!(resident < RESIDENT_MAX_KIB, "{resident} KiB");
+    assert!(20 < count || resident < RESIDENT_MAX_KIB, "{resident} KiB");
     drop(hemostat);
     lab.cleanup().await.expect("the lab is cleaned up");
 }

@@ -5,7 +5,7 @@
 //! | mark | is run |
 //! |---|---|
 //! | `sh run` | by `scripts/check-compose.sh` on a real engine, line by line |
-//! | `sh run log` | here: on a Redis with a log in which a real container was healed, beside its archive |
+//! | `sh run log` | here: on a Redis with a log in which a real container was healed, and its archive, while agents run |
 //! | `sh run archive` | here: with that archive, and a Redis that holds nothing |
 //! | `sh` | not; it stands in [`NOT_RUN`] with the reason |
 //!
@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hemostat_docker::testing::Lab;
 use hemostat_event::{Event, EventType, Timestamp};
@@ -28,7 +28,7 @@ use super::markdown::{Block, documents, root};
 use crate::archiving::with_archive;
 use crate::healing::{CRASH_ONCE, enabled, up_command, verified};
 use crate::restoring::{AOF, copy};
-use crate::rig::{LIMIT, Process, Rig, about, hemostat_replay, replay_program, run};
+use crate::rig::{LIMIT, Process, Rig, about, hemostat, hemostat_replay, replay_program, run};
 
 /// Blocks that are not run as they stand, by document and first line, and why.
 const NOT_RUN: [(&str, &str, &str); 9] = [
@@ -75,11 +75,15 @@ const NOT_RUN: [(&str, &str, &str); 9] = [
     ),
 ];
 
-/// What is called `hemostat` in a block: what goes on until it is told to end has three seconds.
+/// What is called `hemostat` in a block: what goes on until it is told to end has three seconds (`--foreground`: the
+/// signal comes once), and the demo, which `demo.rs` runs as a whole, has one container.
 const HEMOSTAT: &str = r#"#!/bin/sh
-case "$1" in up | monitor | analyzer | responder | alert | archiver | metrics | bridge | demo) goes_on=yes ;; esac
+case "$1" in
+up | monitor | analyzer | responder | alert | archiver | metrics | bridge) goes_on=yes ;;
+demo) set -- "$@" --only crash ;;
+esac
 case " $* " in *" --follow "*) goes_on=yes ;; esac
-[ -z "${goes_on:-}" ] || exec timeout --preserve-status --kill-after 20 3 PROGRAM "$@"
+[ -z "${goes_on:-}" ] || exec timeout --foreground --preserve-status --kill-after 20 3 PROGRAM "$@"
 exec PROGRAM "$@"
 "#;
 /// What is called `hemostat-replay`. The log was made in a hurry: rules that look at it have to know.
@@ -90,10 +94,12 @@ test\ * | what-if\ * | rebuild\ * | restore\ *) set -- "$@" --set responder.stab
 esac
 exec PROGRAM "$@"
 "#;
+/// The host of the log, as [`up_command`] names it.
+const HOST: &str = "test-host";
 /// A recording of the incident, under the name that the documents give it.
 const RECORDING: &str = "incident.hsrec";
-/// Longest time for a block.
-const BLOCK_MAX: Duration = Duration::from_secs(60);
+/// Longest time for a block on a loaded machine.
+const BLOCK_MAX: Duration = Duration::from_secs(180);
 
 #[test]
 fn every_block_says_where_it_is_run() {
@@ -188,6 +194,7 @@ impl World {
             std::fs::copy(self.folder.path().join(RECORDING), here.join(RECORDING))
                 .expect("it can be copied");
         }
+        let _agents = with_log.then(|| Self::agents(&redis, here));
         let archive = here.join("archive");
         let mut text = block.text.clone();
         let places = [
@@ -207,6 +214,7 @@ impl World {
             .current_dir(here)
             .env_clear()
             .env("PATH", format!("{}:{path}", here.join("bin").display()))
+            .env("HEMOSTAT_HOST", HOST)
             .env("HEMOSTAT_REDIS_URL", redis.url())
             .env("HEMOSTAT_ARCHIVE_URL", &archive)
             .env("HEMOSTAT_ARCHIVE_KEY_FILE", here.join("archive.key"))
@@ -225,6 +233,27 @@ impl World {
         } else {
             Err(format!("exit {}\n{}{}", answer.code, answer.out, answer.err))
         }
+    }
+
+    /// Agents on a log, once `hemostat status` finds all of them.
+    fn agents(redis: &TestRedis, here: &Path) -> Process {
+        let on = |arguments: &[&str]| {
+            let mut command = hemostat(arguments);
+            command
+                .env("HEMOSTAT_HOST", HOST)
+                .env("HEMOSTAT_REDIS_URL", redis.url())
+                .env("HEMOSTAT_ARCHIVE_URL", here.join("archive"))
+                .env("HEMOSTAT_ARCHIVE_KEY_FILE", here.join("archive.key"));
+            command
+        };
+        // The demo has agents of its own.
+        let agents = Process::start(on(&["up"]).env("HEMOSTAT_MONITOR_EXCLUDE", "hemostat-demo-*"));
+        let began = Instant::now();
+        while run(&mut on(&["status"])).code != 0 {
+            assert!(began.elapsed() < LIMIT, "{:#?}", agents.said());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        agents
     }
 
     /// Puts into a folder what the commands of the documents find there.
@@ -256,6 +285,8 @@ impl World {
 /// What stands for the names in the documents.
 fn words(story: &[&Event], name: &str) -> Vec<(&'static str, String)> {
     let alert = story.iter().find(|event| event.event_type() == EventType::HealthAlert).expect("an alert");
+    let done = |event: &&&Event| event.event_type() == EventType::RemediationComplete;
+    let done = story.iter().find(done).expect("an outcome");
     let (first, last) = (story[0].envelope.time, story[story.len() - 1].envelope.time);
     let incident = alert.envelope.incident.expect("an alert is of an incident");
     let subject = alert.envelope.subject.as_ref().expect("an alert is about a container");
@@ -269,8 +300,8 @@ fn words(story: &[&Event], name: &str) -> Vec<(&'static str, String)> {
         ("h1/web", subject.as_str().to_owned()),
         ("--container web", format!("--container {name}")),
         ("2026-11-24T05:00:00Z", time(first - minute)),
-        ("2026-11-24T06:00:00Z", time(last + minute)),
-        ("2026-11-24T06:10:03Z", time(alert.envelope.time)),
+        ("2026-11-24T06:00:00Z", time(last)),
+        ("2026-11-24T06:10:03Z", time(done.envelope.time)),
         ("2026-11-24T06:20:00Z", time(last)),
         ("/mnt/elsewhere", "elsewhere".to_owned()),
     ]

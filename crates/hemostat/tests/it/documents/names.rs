@@ -11,13 +11,14 @@ use crate::rig::{hemostat, hemostat_replay, run};
 /// What looks like a setting and is a name in another list.
 const NO_SETTINGS: [&str; 5] =
     ["archive.hold", "archive.redact", "archive.release", "archive.key", "archive.key.pub"];
-/// Variables that no agent reads: those of the compose file, of Grafana, and of scripts.
-const OF_OTHERS: [&str; 5] = [
+/// Variables that no agent reads: those of the compose file, of Grafana, of scripts and tests.
+const OF_OTHERS: [&str; 6] = [
     "HEMOSTAT_IMAGE",
     "HEMOSTAT_PROMETHEUS_URL",
     "HEMOSTAT_CONFIG",
     "HEMOSTAT_PYTHON",
     "HEMOSTAT_CHAOS_KILLS",
+    "HEMOSTAT_FOOTPRINT_CONTAINERS",
 ];
 
 #[test]

@@ -95,14 +95,46 @@ fn a_container_has_as_many_series_as_the_document_says() {
     holds("a scrape of a container", of("bytes"));
 }
 
-/// Holds a figure of the document to what was measured.
-fn holds(what: &str, measured: f64) {
+#[test]
+fn the_examples_are_the_arithmetic_of_the_figures() {
+    let of = |what| row(what)[0];
+    for (column, containers) in [(0, 50.0), (1, 1_000.0)] {
+        let a_day = containers * 86_400.0 / 30.0;
+        let kept = f64::min(a_day, 1_000_000.0);
+        let incidents = containers / 7.0;
+        let memory = kept * of("a sample in Redis") + incidents * 30.0 * of("an incident in Redis");
+        let archive = a_day * of("a sample in the archive") + incidents * of("an incident in Redis");
+        for (what, worked_out) in [
+            ("samples a day", a_day),
+            ("samples in Redis", kept),
+            ("age of the oldest sample in Redis, hours", 24.0 * kept / a_day),
+            ("incidents a day", incidents),
+            ("memory of Redis, MB", memory / 1e6),
+            ("`maxmemory`, MB", memory / 1e6 / 0.8),
+            ("archive, MB a day", archive / 1e6),
+            ("archive, GB a year", archive * 365.0 / 1e9),
+            ("series in Prometheus", containers * of("series of a container")),
+            ("a scrape, KB", containers * of("a scrape of a container") / 1e3),
+            ("samples a second", containers / 30.0),
+        ] {
+            let said = row(what)[column];
+            assert!((said / worked_out - 1.0).abs() < 0.02, "{what}: {worked_out:.1}, not {said}");
+        }
+    }
+}
+
+/// The figures of a row of the document.
+fn row(what: &str) -> Vec<f64> {
     let document = std::fs::read_to_string(root().join("docs/sizing.md")).expect("it can be read");
     let row = document.lines().find_map(|line| line.strip_prefix(&format!("| {what} | ")));
     let row = row.unwrap_or_else(|| panic!("docs/sizing.md has no row `{what}`"));
-    let said: String =
-        row.chars().take_while(|c| c.is_ascii_digit() || *c == ',').filter(|c| *c != ',').collect();
-    let said: f64 = said.parse().expect("a row begins with its figure");
+    let figure = |cell: &str| cell.trim().replace(',', "").parse().expect("a figure");
+    row.trim_end().trim_end_matches('|').split('|').map(figure).collect()
+}
+
+/// Holds a figure of the document to what was measured.
+fn holds(what: &str, measured: f64) {
+    let said = row(what)[0];
     println!("{what}: {measured:.0}; the document says {said}");
     assert!(measured / said < FACTOR && said / measured < FACTOR, "{what}: {measured:.0}, not {said}");
 }

@@ -86,8 +86,8 @@ With a setting of the monitor, or with none at all, the samples are looked at ag
 takes with it what was recorded of it; a new one is followed in a world that does what it is asked for, without a model, and \
 only as far as the labels of its container are known from another alert.")]
     WhatIf(WhatIfArgs),
-    /// Say what there is to be read
-    Info,
+    /// Say what there is to be read: partitions, times, types
+    Info(OutputArgs),
     /// Write a slice of the log into a file that --file reads
     Record(crate::record::RecordArgs),
     /// Show an incident as a tree of causes and a time line, or list the incidents

@@ -4,6 +4,7 @@
 mod bench;
 mod cli;
 mod export;
+mod info;
 mod play;
 mod rebuild;
 mod record;
@@ -47,7 +48,7 @@ async fn main() -> ExitCode {
         Command::Export(args) => export::run(&from, &args).await,
         Command::CheckExport(args) => export::check(&args),
         Command::Bench(args) => bench::run(&args).await,
-        Command::Info => info(&from).await,
+        Command::Info(output) => info::run(&from, output).await,
         Command::Play(args) => play::run(&from, &args).await,
         Command::Record(args) => record::run(&from, &args).await,
         Command::Restore(args) => rebuild::restore(&from, &args).await,
@@ -65,15 +66,4 @@ async fn main() -> ExitCode {
             ExitCode::from(if error.is::<rules::WrongSetting>() { USAGE } else { FAILED })
         }
     }
-}
-
-/// Says what there is to be read.
-async fn info(from: &cli::FromArgs) -> anyhow::Result<bool> {
-    let mut source = source::Source::open(from, hemostat_archive::Selection::default()).await?;
-    let mut count = 0u64;
-    while let Some(records) = source.next().await? {
-        count += records.len() as u64;
-    }
-    screen::line(&format!("{count} events"))?;
-    Ok(true)
 }

@@ -99,7 +99,17 @@ fn a_slice_holds_what_was_asked_for_and_replaces_nothing() {
     assert!(out(&only).starts_with("1 entries"), "{only:?}");
     let between = ["--force", "--since", "2026-11-24T06:10:01Z", "--until", "2026-11-24 06:10:05"];
     assert!(out(&record(&between)).starts_with("5 entries"));
-    assert_eq!(out(&on_file(&file, &["info"])), "5 events\n");
+    assert!(out(&on_file(&file, &["info"])).ends_with("5 entries, 0 of them in the live log only\n"));
+    let info: serde_json::Value = serde_json::from_str(&out(&rig.archive(&["info", "-o", "json"]))).unwrap();
+    assert_eq!(info["entries"], rig.story.len());
+    let (partitions, types) = (&info["partitions"], info["types"].as_object().unwrap());
+    let counted: u64 = types.values().filter_map(serde_json::Value::as_u64).sum();
+    assert_eq!(counted, rig.story.len() as u64);
+    assert_eq!(
+        (&partitions["0"]["first_seq"], &partitions["0"]["segments"]),
+        (&1.into(), &3.into()),
+        "{info}"
+    );
     assert_eq!(code(&record(&["--force", "--partition", "9"])), 1);
 }
 

@@ -1,4 +1,4 @@
-"""Prints what bench-compose.sh measured: bench_compose.py ROWS, one JSON object of `hemostat bench load` a line.
+"""Prints what bench-compose.sh measured: bench_compose.py ROWS CORE, one JSON object of `hemostat bench load` a line.
 
 Medians over the rounds, and each as a ratio to one analyzer.
 """
@@ -22,7 +22,7 @@ for row in rows:
     by_replicas.setdefault(row["replicas"], []).append(row)
 one = statistics.median(row["answers_per_second"] for row in by_replicas[1])
 print(machine())
-print(f"{rows[0]['alerts']} alerts about {rows[0]['containers']} containers, {len(by_replicas[1])} rounds")
+print(f"{rows[0]['alerts']} alerts about {rows[0]['containers']} containers, {len(by_replicas[1])} rounds, {sys.argv[2]} core for each analyzer")
 print(f"{'analyzers':>9} {'answers/s':>10} {'least':>8} {'most':>8} {'to one':>7}")
 for replicas, measured in sorted(by_replicas.items()):
     rates = [row["answers_per_second"] for row in measured]

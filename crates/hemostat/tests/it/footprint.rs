@@ -32,7 +32,7 @@ async fn it_needs_less_than_40_mib_on_twenty_containers() {
     let ticks = processor_ticks(hemostat.pid()) - before;
     let resident = resident_kib(hemostat.pid());
     println!("resident: {:.1} MiB", resident as f64 / 1024.0);
-    println!("processor time of a sample: {:.2} ms", ticks as f64 * 10.0 / (last - first) as f64);
+    println!("processor time of a sample: {:.2} ms", ticks as f64 * 10.0 / f64::from(last - first));
     assert!(20 < count || resident < RESIDENT_MAX_KIB, "{resident} KiB");
     drop(hemostat);
     lab.cleanup().await.expect("the lab is cleaned up");

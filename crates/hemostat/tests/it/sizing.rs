@@ -113,9 +113,11 @@ fn the_examples_are_the_arithmetic_of_the_figures() {
             ("`maxmemory`, MB", memory / 1e6 / 0.8),
             ("archive, MB a day", archive / 1e6),
             ("archive, GB a year", archive * 365.0 / 1e9),
-            ("series in Prometheus", containers * of("series of a container")),
+            ("series in Prometheus, without the 330", containers * of("series of a container")),
             ("a scrape, KB", containers * of("a scrape of a container") / 1e3),
             ("samples a second", containers / 30.0),
+            ("processor of the monitor, percent of one", containers / 30.0 * 0.5 / 10.0),
+            ("memory of the monitor, MiB", 17.0 + containers * 56.0 / 1_024.0),
         ] {
             let said = row(what)[column];
             assert!((said / worked_out - 1.0).abs() < 0.02, "{what}: {worked_out:.1}, not {said}");

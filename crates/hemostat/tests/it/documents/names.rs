@@ -206,12 +206,12 @@ fn every_type_that_the_documents_for_programmers_name_is_in_the_code() {
     for file in ["docs/agents.md", "docs/actions.md"] {
         for span in Document::read(file).spans() {
             let parts: Vec<_> = span.split("::").collect();
-            let plain = |part: &&str| {
+            let plain = |part: &str| {
                 !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
             };
             let first = parts[0].starts_with(|c: char| c.is_ascii_uppercase())
                 && parts[0].contains(|c: char| c.is_ascii_lowercase());
-            if !parts.iter().all(|part| plain(&part)) || !(first || 1 < parts.len()) {
+            if !parts.iter().all(|part| plain(part)) || !(first || 1 < parts.len()) {
                 continue;
             }
             seen += 1;

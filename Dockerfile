@@ -12,9 +12,9 @@ ENV SOURCE_DATE_EPOCH=0 \
     RUSTFLAGS="--remap-path-prefix=/src=. --remap-path-prefix=/usr/local/cargo=cargo" \
     CFLAGS="-ffile-prefix-map=/src=. -ffile-prefix-map=/usr/local/cargo=cargo"
 RUN target="$(uname -m)-unknown-linux-musl" \
-    && cargo build --locked --profile dist --target "$target" --package hemostat --package hemostat-replay \
     && for program in hemostat hemostat-replay; do \
-        mkdir -p "/image/$program/tmp" "/image/$program/etc" "/image/$program/var/lib/hemostat" \
+        cargo build --locked --profile dist --target "$target" --package "$program" \
+        && mkdir -p "/image/$program/tmp" "/image/$program/etc" "/image/$program/var/lib/hemostat" \
         && install -m 0755 "target/$target/dist/$program" "/image/$program/" \
         && chmod 1777 "/image/$program/tmp" && chown 65532:65532 "/image/$program/var/lib/hemostat" || exit 1; \
     done \

@@ -41,16 +41,18 @@ need_rust() {
 }
 
 # build_dist PROGRAM...: as they are shipped; sets `bin` to their folder. What stands in them does not depend on where
-# they were built: no path of this machine is left in, neither by the compiler of Rust nor by that of C.
+# they were built: no path of this machine is left in, neither by the compiler of Rust nor by that of C. Nor on what was
+# built with them: each by itself, since cargo would give them all the features that any of them wants.
 build_dist() {
-    local target=${CARGO_TARGET_DIR:-$PWD/target} cargo=${CARGO_HOME:-$HOME/.cargo} packages=() rust='' c='' map program
-    for program in "$@"; do packages+=(--package "$program"); done
+    local target=${CARGO_TARGET_DIR:-$PWD/target} cargo=${CARGO_HOME:-$HOME/.cargo} rust='' c='' map program
     for map in "$PWD=." "$cargo=cargo" "$target=target"; do
         rust+=" --remap-path-prefix=$map"
         c+=" -ffile-prefix-map=$map"
     done
-    SOURCE_DATE_EPOCH=0 RUSTFLAGS="${RUSTFLAGS:-}$rust" CFLAGS="${CFLAGS:-}$c" \
-        cargo build --locked --profile dist --target "$TARGET" "${packages[@]}" >&2
+    for program in "$@"; do
+        SOURCE_DATE_EPOCH=0 RUSTFLAGS="${RUSTFLAGS:-}$rust" CFLAGS="${CFLAGS:-}$c" \
+            cargo build --locked --profile dist --target "$TARGET" --package "$program" >&2
+    done
     bin="$target/$TARGET/dist"
 }
 

@@ -10,18 +10,22 @@
 set -euo pipefail
 . "$(dirname "$0")/compose-rig.sh"
 
-# What the documents call it: Compose v2.
+# What the documents call it: Compose v2, the programs, and the secrets, which are not those of this checkout here.
 docker() { if [ "${1:-}" = compose ]; then compose "${@:2}"; else command docker "$@"; fi; }
+hemostat-replay() { "$bin/hemostat-replay" "$@"; }
+scripts/compose-secrets.sh() { command scripts/compose-secrets.sh "$folder/secrets" "$folder/env"; }
 # hemostat ARGUMENT...: the operator's view.
 hemostat() { compose run --rm -T operator "$@" 2>"$folder/operator"; }
-# documented FILE: runs the blocks of a document that are marked `sh run`, line by line.
+# documented FILE [NAME]: runs the blocks of a document that are marked `sh run`, or `sh run NAME`, line by line.
 documented() {
     local line count=0
     while read -r line; do
         say "$1: $line"
+        # What they write here goes to a folder that is gone in the end.
+        line=${line//backup/$folder/backup}
         eval "$line" </dev/null >"$folder/said" 2>&1 || { cat "$folder/said" >&2; die "$1: it failed: $line"; }
         count=$((count + 1))
-    done < <(sed -n '/^```sh run$/,/^```$/{/^```/d;p}' "$1")
+    done < <(sed -n '/^```sh run'"${2:+ $2}"'$/,/^```$/{/^```/d;p}' "$1")
     [ "$count" -gt 0 ] || die "$1 has nothing to run"
 }
 [ "$given" = yes ] || scripts/image.sh --bin "$bin" --check
@@ -34,7 +38,7 @@ HEMOSTAT_MONITOR_STABLE_FOR=3s
 HEMOSTAT_RESPONDER_STABILISE=5s
 HEMOSTAT_AGENT_CLAIM_AFTER=5s
 END
-secrets
+documented docs/quickstart.md secrets
 
 # healed NAME: there is an incident about the container, and its repair was verified.
 healed() {
@@ -92,6 +96,10 @@ wait_for 60 "all of them are healthy" healthy 12
 wait_for 90 "Prometheus has a series of each of the three analyzers" replicas analyzer 3
 wait_for 90 "and of both responders" replicas responder 2
 
+say "an upgrade"
+documented docs/deploy.md upgrade
+wait_for 90 "all of them are healthy again" healthy 12
+
 # die_of SERVICE: its first container dies as by the kernel's hand, so that the engine's restart policy has to answer.
 die_of() { as_root kill -KILL "$(docker inspect --format '{{.State.Pid}}' "${project}_$1_1")"; }
 
@@ -113,6 +121,7 @@ hemostat status
 if hemostat log -o json --type remediation_started | grep -v "\"service\":\"demo-" | grep .; then
     die "something else than a demo container was acted on"
 fi
+documented docs/deploy.md backup
 # The archiver ends when it has everything that the others wrote until their end.
 compose stop monitor analyzer responder alert metrics bridge >/dev/null 2>&1
 compose stop archiver >/dev/null 2>&1

@@ -8,6 +8,10 @@
 #
 # HEMOSTAT_IMAGE is the image that is asked for the rights, hemostat:latest where it is not set.
 set -euo pipefail
+case "${1:-}" in
+    -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -*) echo "error: unknown argument \`$1\`; see --help" >&2; exit 2 ;;
+esac
 cd "$(dirname "$0")/.."
 
 folder=${1:-secrets} env=${2:-.env} image=${HEMOSTAT_IMAGE:-hemostat:latest}

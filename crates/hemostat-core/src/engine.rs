@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hemostat_event::{ContainerId, Health, RunState, Timestamp};
+use hemostat_event::{ContainerId, Health, RunState, Sample, Timestamp};
 
 /// What the engine says of itself and its host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +64,26 @@ pub struct Inspection {
     pub stop_signal: Option<i64>,
     /// Seconds that it asks for between that signal and SIGKILL; `u64::MAX` for as long as it takes.
     pub stop_timeout_secs: Option<u64>,
+}
+
+impl From<&Sample> for Inspection {
+    /// What the engine had said when the sample was taken, as far as the sample has it.
+    fn from(sample: &Sample) -> Self {
+        Self {
+            state: sample.state,
+            health: sample.health,
+            health_failing_streak: sample.health_failing_streak,
+            exit_code: sample.exit_code,
+            oom_killed: sample.oom_killed,
+            started_at: sample.started_at,
+            finished_at: sample.finished_at,
+            restart_count: sample.restart_count,
+            cpu_limit_cores: sample.cpu_limit_cores,
+            memory_limit_bytes: sample.memory_limit_bytes,
+            pids_limit: sample.pids_limit,
+            ..Self::default()
+        }
+    }
 }
 
 /// The number of a signal as engines write it: `SIGQUIT`, `quit`, `3`, `SIGRTMIN+3` (Linux, signal(7)).

@@ -136,18 +136,7 @@ impl Hands {
 
 /// What a measurement shows.
 fn measured(name: &str, sample: &Sample) -> Look {
-    let inspection = Inspection {
-        name: name.to_owned(),
-        state: sample.state,
-        health: sample.health,
-        health_failing_streak: sample.health_failing_streak,
-        exit_code: sample.exit_code,
-        oom_killed: sample.oom_killed,
-        started_at: sample.started_at,
-        finished_at: sample.finished_at,
-        restart_count: sample.restart_count,
-        ..Inspection::default()
-    };
+    let inspection = Inspection { name: name.to_owned(), ..Inspection::from(sample) };
     Look::Seen(Box::new(Seen { inspection, sample: Some(sample.clone()) }))
 }
 

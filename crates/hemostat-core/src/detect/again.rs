@@ -118,21 +118,8 @@ struct Seen<'a> {
 impl Watched {
     /// What the engine had said when the sample was taken.
     fn look_at(&mut self, sample: &Sample) {
-        self.inspection = Inspection {
-            state: sample.state,
-            health: sample.health,
-            health_failing_streak: sample.health_failing_streak,
-            exit_code: sample.exit_code,
-            oom_killed: sample.oom_killed,
-            started_at: sample.started_at,
-            finished_at: sample.finished_at,
-            restart_count: sample.restart_count,
-            restart_policy: self.inspection.restart_policy,
-            pids_limit: sample.pids_limit,
-            memory_limit_bytes: sample.memory_limit_bytes,
-            cpu_limit_cores: sample.cpu_limit_cores,
-            ..Inspection::default()
-        };
+        let restart_policy = self.inspection.restart_policy;
+        self.inspection = Inspection { restart_policy, ..Inspection::from(sample) };
     }
 
     fn learn(&mut self, alert: &HealthAlert) {

@@ -38,13 +38,13 @@ pub(crate) async fn run(from: &FromArgs, args: &WhatIfArgs) -> anyhow::Result<bo
                 continue;
             }
             let Some(Ok(event)) = record.event() else { continue };
+            let position = Position { partition, seq: record.seq };
             if let Some(detection) = &mut detection {
-                detection.event(&event);
+                detection.event(position, &event);
             }
             if is_sample {
                 continue;
             }
-            let position = Position { partition, seq: record.seq };
             if begins.count(position, record.id.ms) {
                 report.count(&event);
             }
@@ -59,6 +59,7 @@ pub(crate) async fn run(from: &FromArgs, args: &WhatIfArgs) -> anyhow::Result<bo
     if let Some(detection) = detection {
         report.detected(detection.finish(), args.since);
     }
+    report.sort();
     if args.output.is_json() { screen::json(&report) } else { report.print() }?;
     Ok(true)
 }

@@ -129,6 +129,10 @@ impl Report {
             }
         }
         self.incidents = Some(incidents);
+    }
+
+    /// Puts the cases in the order of time: partitions are read one beside the other.
+    pub(super) fn sort(&mut self) {
         self.changes.sort_by_key(|change| change.time);
     }
 

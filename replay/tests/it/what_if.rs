@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::PathBuf;
 
+use hemostat_event::{Data, EventId, Role, cloudevents};
 use serde_json::Value;
 
-use crate::made::{complained, replay, said};
+use crate::made::{archive, complained, replay, said};
 
 fn recordings() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("recordings")
@@ -89,4 +90,41 @@ fn what_the_monitor_detects_is_not_decided_again_by_test() {
     assert!(complained(&output).contains("`what-if` does that"), "{}", complained(&output));
     let output = replay(&["what-if", "--file", file, "--set", "monitor.memory_percent=0"]);
     assert_eq!(output.status.code(), Some(2), "{}", complained(&output));
+}
+
+/// Ten samples of 84 % of the CPU, which is an incident below 85 only; the labels of the container are not known.
+#[tokio::test]
+async fn an_incident_that_would_be_new_is_named_and_counts_from_when_it_opens() {
+    let example = include_str!("../../../schemas/v1/examples/container_sample.json");
+    let mut sample = cloudevents::from_json(&serde_json::from_str(example).expect("JSON")).expect("an event");
+    let subject = sample.envelope.subject.clone().expect("it is about a container");
+    let mut samples = Vec::new();
+    for place in 0..10 {
+        let Data::ContainerSample(measured) = &mut sample.data else { panic!("it is a sample") };
+        (measured.sample.cpu_percent, measured.sample.memory_percent) = (Some(84.0), Some(10.0));
+        sample.envelope.time = sample.envelope.time + std::time::Duration::from_secs(30);
+        sample.envelope.id = EventId::observed(&subject, Role::Monitor, sample.envelope.time, place);
+        samples.push(sample.clone());
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    archive(folder.path(), &samples, 10).await;
+    let place = folder.path().to_str().expect("a path");
+    let under = |set: &[&str]| -> Value {
+        let output = replay(&[&["what-if", "--archive", place, "-o", "json"][..], set].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", complained(&output));
+        serde_json::from_str(&said(&output)).expect("JSON")
+    };
+    assert_eq!(under(&[])["incidents"]["new"], 0);
+    let report = under(&["--set", "monitor.cpu_percent=80"]);
+    assert_eq!(
+        report["incidents"],
+        serde_json::json!({ "kept": 0, "gone": 0, "new": 1, "new_with_unknown_policy": 1 })
+    );
+    assert_eq!(
+        (figures(&report, "incidents: high_cpu"), figures(&report, "actions (budget spent)")),
+        ((0, 1), (0, 0))
+    );
+    assert_eq!(report["changes"][0]["decided"][0], "incident (high_cpu)");
+    let later = under(&["--set", "monitor.cpu_percent=80", "--since", "1s"]);
+    assert_eq!((&later["incidents"]["new"], &later["changes"]), (&0.into(), &serde_json::json!([])));
 }

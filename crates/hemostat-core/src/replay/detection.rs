@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hemostat_event::cloudevents::Position;
 use hemostat_event::{
     AnomalyKind, Data, Envelope, Event, EventId, EventType, IncidentId, Role, Subject, Timestamp,
 };
@@ -14,6 +15,7 @@ use serde::Serialize;
 use super::Rules;
 use super::supposed::Supposed;
 use crate::detect::Again;
+use crate::invariant::Redrives;
 
 /// An incident, as it was or as it would have been.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -52,6 +54,7 @@ pub struct Found {
 
 /// Reads a log and detects again.
 pub struct Detection {
+    redrives: Redrives,
     again: Again,
     supposed: Supposed,
     recorded: Side,
@@ -71,6 +74,7 @@ impl Detection {
     #[must_use]
     pub fn new(rules: Rules) -> Self {
         Self {
+            redrives: Redrives::default(),
             again: Again::new(rules.monitor.clone()),
             supposed: Supposed::new(rules),
             recorded: Side::default(),
@@ -80,7 +84,10 @@ impl Detection {
     }
 
     /// Takes in the next event of its partition, samples too.
-    pub fn event(&mut self, event: &Event) {
+    pub fn event(&mut self, position: Position, event: &Event) {
+        if self.redrives.take_in(position, event) {
+            return;
+        }
         let Some(subject) = &event.envelope.subject else { return };
         if event.event_type() == EventType::ContainerSample {
             self.follow(subject);

@@ -1,16 +1,16 @@
 use std::time::Duration;
 
 use hemostat_event::{
-    Change, Channel, ContainerChanged, ContainerPolicy, ContainerSample, HealthAlert, HealthRecovered, Mode,
-    Recovery, RunState, cloudevents,
+    Change, Channel, Command, ContainerChanged, ContainerPolicy, ContainerSample, HealthAlert,
+    HealthRecovered, Mode, Recovery, RunState, cloudevents,
 };
 
 use super::*;
 
 /// A log about one container that is measured every 30 s, beside what the monitor of the default settings says of it.
 struct Log {
-    example: Event,
-    container: hemostat_event::ContainerRef,
+    envelope: Envelope,
+    measured: ContainerSample,
     now: Timestamp,
     recorded: Again,
     events: Vec<Event>,
@@ -20,13 +20,12 @@ impl Log {
     fn new() -> Self {
         let example = include_str!("../../../../../schemas/v1/examples/container_sample.json");
         let example = cloudevents::from_json(&serde_json::from_str(example).unwrap()).unwrap();
-        let Data::ContainerSample(sample) = &example.data else { panic!("it is a sample") };
-        let container = sample.container.clone();
+        let Data::ContainerSample(measured) = example.data else { panic!("it is a sample") };
         let now = Timestamp::from_millis(1_700_000_000_000);
         let recorded = Again::new(Rules::default().monitor);
-        let mut log = Self { example, container, now, recorded, events: Vec::new() };
+        let mut log = Self { envelope: example.envelope, measured, now, recorded, events: Vec::new() };
         let change = |change| ContainerChanged {
-            container: log.container.clone(),
+            container: log.measured.container.clone(),
             change,
             by: hemostat_event::Actor::Engine,
             at: now,
@@ -37,9 +36,9 @@ impl Log {
     }
 
     fn push(&mut self, data: Data, incident: Option<IncidentId>) -> Event {
-        let subject = self.example.envelope.subject.clone().unwrap();
+        let subject = self.envelope.subject.clone().unwrap();
         let id = EventId::observed(&subject, Role::Monitor, self.now, self.events.len());
-        let envelope = Envelope { id, time: self.now, incident, ..self.example.envelope.clone() };
+        let envelope = Envelope { id, time: self.now, incident, ..self.envelope.clone() };
         let event = Event { envelope, data };
         self.events.push(event.clone());
         for emit in self.recorded.event(&event) {
@@ -52,7 +51,7 @@ impl Log {
     fn cpu(mut self, percent: f64, samples: usize) -> Self {
         for _sample in 0..samples {
             self.now = self.now + Duration::from_secs(30);
-            let Data::ContainerSample(mut measured) = self.example.data.clone() else { unreachable!() };
+            let mut measured = self.measured.clone();
             measured.sample.state = RunState::Running;
             measured.sample.health = hemostat_event::Health::None;
             measured.sample.cpu_percent = Some(percent);
@@ -68,9 +67,9 @@ impl Log {
         let example = include_str!("../../../../../schemas/v1/examples/health_alert.json");
         let alert = cloudevents::from_json(&serde_json::from_str(example).unwrap()).unwrap();
         let Data::HealthAlert(alert) = alert.data else { panic!("it is an alert") };
-        let id = Some(IncidentId::opened(self.example.envelope.subject.as_ref().unwrap(), self.now));
+        let id = Some(IncidentId::opened(self.envelope.subject.as_ref().unwrap(), self.now));
         let policy = ContainerPolicy { mode, ..Default::default() };
-        let (container, opened_at) = (self.container.clone(), self.now);
+        let (container, opened_at) = (self.measured.container.clone(), self.now);
         self.push(HealthAlert { container: container.clone(), opened_at, policy, ..alert }.into(), id);
         let recovered = HealthRecovered {
             container,
@@ -88,7 +87,9 @@ impl Log {
         rules.alerter.settings.channels = vec![Channel::Terminal];
         change(&mut rules);
         let mut detection = Detection::new(rules);
-        self.events.iter().for_each(|event| detection.event(event));
+        for (seq, event) in (1..).zip(&self.events) {
+            detection.event(Position { partition: 0, seq }, event);
+        }
         detection.finish()
     }
 }
@@ -173,4 +174,17 @@ fn budgets_are_spent_by_what_was_and_by_what_would_have_been() {
     let started = found.detected.iter().flat_map(|incident| &incident.followed);
     let started = started.filter(|data| matches!(data, Data::RemediationStarted(_))).count();
     assert_eq!((found.new.len(), started), (3, 2));
+}
+
+#[test]
+fn an_alert_that_was_redriven_is_the_same_alert() {
+    let mut log = Log::new().cpu(40.0, 10).cpu(99.0, 3);
+    let is_alert = |event: &&Event| matches!(event.data, Data::HealthAlert(_));
+    let alert = log.events.iter().find(is_alert).unwrap().clone();
+    let example = include_str!("../../../../../schemas/v1/examples/operator_command.json");
+    let mut order = cloudevents::from_json(&serde_json::from_str(example).unwrap()).unwrap();
+    let Data::OperatorCommand(command) = &mut order.data else { panic!("it is an order") };
+    command.command = Command::Redrive { event: alert.envelope.id };
+    log.events.extend([order, alert]);
+    assert_eq!(log.under(|_| {}).recorded[0].alerts, 1);
 }
